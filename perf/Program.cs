@@ -1,0 +1,6 @@
+namespace Nibble.Perf;
+
+static class Program
+{
+    static int Main() => 0;
+}

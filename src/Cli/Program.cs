@@ -1,0 +1,6 @@
+namespace Nibble.Cli;
+
+static class Program
+{
+    static int Main() => 0;
+}

@@ -1,0 +1,25 @@
+using Nibble.Tensors;
+
+namespace Nibble.Models.Layers;
+
+/// <summary>y = x·Wᵀ + b. Quantizing a model changes what this holds, never which layer it is.</summary>
+public sealed class Linear(ILinearWeight weight, Tensor? bias)
+{
+    public ILinearWeight Weight => weight;
+
+    public int Out => weight.Rows;
+
+    public int In => weight.Columns;
+
+    /// <param name="x">[T, in] F32.</param>
+    /// <returns>[T, out] F32.</returns>
+    public Tensor Forward(Tensor x)
+    {
+        var y = Tensor.Empty(x.Rows, weight.Rows);
+        weight.Multiply(x, y);
+        if (bias is not null)
+            for (var row = 0; row < y.Rows; row++)
+                TensorPrimitives.Add(y.Row(row), bias.Span<float>(), y.Row(row));
+        return y;
+    }
+}

@@ -1,0 +1,46 @@
+using Nibble.Tensors;
+
+namespace Nibble.Models;
+
+/// <summary>A picture as the vision tower takes it.</summary>
+/// <param name="Patches">[patches, channels · temporal · patch · patch] F32.</param>
+/// <param name="Frames">Temporal grid size; 1 for a picture.</param>
+/// <param name="GridHeight">Patches down.</param>
+/// <param name="GridWidth">Patches across.</param>
+public sealed record ImagePatches(Tensor Patches, int Frames, int GridHeight, int GridWidth);
+
+/// <summary>One sequence: token ids with image placeholders already expanded, and the pictures in order.</summary>
+public sealed record Sample(int[] Ids, IReadOnlyList<ImagePatches> Images)
+{
+    public Sample(params int[] ids) : this(ids, []) { }
+}
+
+/// <summary>What is known of one sample between two stages.</summary>
+public sealed class Pass(Sample sample, KvCache? cache)
+{
+    public Sample Sample { get; } = sample;
+
+    /// <summary>Null when the sequence is seen once and not continued.</summary>
+    public KvCache? Cache { get; } = cache;
+
+    /// <summary>[T, D]: the residual stream of the language model, or [patches, Dv] while in the vision tower.</summary>
+    public Tensor Hidden { get; set; } = null!;
+
+    /// <summary>[image tokens, D]: features to be written into the placeholders; null without pictures.</summary>
+    public Tensor? ImageFeatures { get; set; }
+
+    /// <summary>[3, T] positions (temporal, height, width), or [1, T]; set by <see cref="INetwork.Begin"/>.</summary>
+    public int[][] Positions { get; set; } = [];
+
+    /// <summary>True per token where an image feature stands; null without pictures.</summary>
+    public bool[]? ImageMask { get; set; }
+
+    /// <summary>Only the last token's logits are wanted.</summary>
+    public bool LastLogitsOnly { get; set; }
+
+    /// <summary>[T, V] or [1, V]; set by the head.</summary>
+    public Tensor? Logits { get; set; }
+
+    /// <summary>Called by stages with intermediate results under the names other frameworks record them; null when nobody asks.</summary>
+    public Action<string, Tensor>? Observe { get; set; }
+}

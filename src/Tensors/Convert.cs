@@ -1,0 +1,63 @@
+using System.Runtime.CompilerServices;
+
+namespace Nibble.Tensors;
+
+/// <summary>Between element types. BF16 and F16 round to nearest, ties to even.</summary>
+public static class Convert
+{
+    /// <summary>A copy in F32; F64 is rounded. Integer and FP8 tensors are refused: their meaning needs a scale.</summary>
+    public static Tensor ToF32(Tensor source)
+    {
+        var result = Tensor.Empty(source.Shape);
+        ToF32(source, 0, result.Span<float>());
+        return result;
+    }
+
+    /// <summary>Elements [start, start + destination.Length) as F32.</summary>
+    public static unsafe void ToF32(Tensor source, long start, Span<float> destination)
+    {
+        if (start < 0 || start > source.Elements - destination.Length)
+            throw new ShapeException($"Convert: {source} has no elements {start} to {start + destination.Length}.");
+        switch (source.DType)
+        {
+            case DType.F32:
+                new ReadOnlySpan<float>((float*)source.Pointer + start, destination.Length).CopyTo(destination);
+                break;
+            case DType.BF16:
+                FromBF16(new ReadOnlySpan<ushort>((ushort*)source.Pointer + start, destination.Length), destination);
+                break;
+            case DType.F16:
+                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)source.Pointer + start, destination.Length), destination);
+                break;
+            case DType.F64:
+                TensorPrimitives.ConvertTruncating<double, float>(
+                    new ReadOnlySpan<double>((double*)source.Pointer + start, destination.Length), destination);
+                break;
+            default:
+                throw new ShapeException($"Convert: {source} holds {source.DType.Name()}, which is no plain number.");
+        }
+    }
+
+    public static void FromBF16(ReadOnlySpan<ushort> source, Span<float> destination)
+    {
+        for (var i = 0; i < source.Length; i++)
+            destination[i] = BF16ToSingle(source[i]);
+    }
+
+    public static void ToBF16(ReadOnlySpan<float> source, Span<ushort> destination)
+    {
+        for (var i = 0; i < source.Length; i++)
+            destination[i] = SingleToBF16(source[i]);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static float BF16ToSingle(ushort bits) => BitConverter.UInt32BitsToSingle((uint)bits << 16);
+
+    /// <summary>Nearest BF16, ties to even; a NaN stays a (quiet) NaN.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public static ushort SingleToBF16(float value)
+    {
+        var bits = BitConverter.SingleToUInt32Bits(value);
+        return float.IsNaN(value) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+}

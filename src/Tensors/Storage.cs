@@ -1,0 +1,79 @@
+using System.IO.MemoryMappedFiles;
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+
+namespace Nibble.Tensors;
+
+/// <summary>Owns a run of bytes outside the managed heap. Released when the last tensor over it is gone, or by Dispose.</summary>
+public abstract unsafe class Storage : IDisposable
+{
+    /// <summary>The first byte; null once released.</summary>
+    public byte* Pointer { get; protected set; }
+
+    public long Bytes { get; protected init; }
+
+    /// <summary>Releases the bytes at once. Tensors over them must not be used afterwards.</summary>
+    public void Dispose()
+    {
+        Release();
+        GC.SuppressFinalize(this);
+    }
+
+    ~Storage() => Release();
+
+    protected abstract void Release();
+}
+
+/// <summary>Native memory, aligned to 64 bytes.</summary>
+public sealed unsafe class NativeStorage : Storage
+{
+    public const int Alignment = 64;
+
+    public NativeStorage(long bytes)
+    {
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        Bytes = bytes;
+        Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 1), Alignment);
+        if (bytes > 0)
+            GC.AddMemoryPressure(bytes);
+    }
+
+    protected override void Release()
+    {
+        if (Pointer is null)
+            return;
+        NativeMemory.AlignedFree(Pointer);
+        Pointer = null;
+        if (Bytes > 0)
+            GC.RemoveMemoryPressure(Bytes);
+    }
+}
+
+/// <summary>A read-only mapping of a whole file. Pages come from the file when touched and can be dropped by the system.</summary>
+public sealed unsafe class MappedStorage : Storage
+{
+    readonly MemoryMappedFile file;
+    readonly MemoryMappedViewAccessor view;
+
+    /// <exception cref="IOException">The file cannot be opened; an empty file cannot be mapped.</exception>
+    public MappedStorage(string path)
+    {
+        using var stream = new FileStream(path, FileMode.Open, FileAccess.Read, FileShare.Read | FileShare.Delete);
+        Bytes = stream.Length;
+        file = MemoryMappedFile.CreateFromFile(stream, null, 0, MemoryMappedFileAccess.Read, HandleInheritability.None, true);
+        view = file.CreateViewAccessor(0, 0, MemoryMappedFileAccess.Read);
+        byte* pointer = null;
+        view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
+        Pointer = pointer + view.PointerOffset;
+    }
+
+    protected override void Release()
+    {
+        if (Pointer is null)
+            return;
+        Pointer = null;
+        view.SafeMemoryMappedViewHandle.ReleasePointer();
+        view.Dispose();
+        file.Dispose();
+    }
+}
