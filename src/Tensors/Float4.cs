@@ -15,8 +15,8 @@ public static class Float4
     public static ReadOnlySpan<float> E2M1 => [0, 0.5f, 1, 1.5f, 2, 3, 4, 6, -0f, -0.5f, -1, -1.5f, -2, -3, -4, -6];
 
     /// <summary>
-    /// The E2M1 code nearest to a number, ties to the even code, saturating. The sign bit says value &lt; 0: it is kept where a negative
-    /// number rounds to zero and not set for -0. A NaN becomes 7.
+    /// The E2M1 code nearest to a number, ties to the even code, saturating. The sign bit says value &lt; 0: it is kept where a
+    /// negative number rounds to zero and not set for -0. A NaN becomes 7.
     /// </summary>
     public static int ToE2M1(float value)
     {
@@ -43,7 +43,8 @@ public static class Float4
     public static Vector512<uint> ToE2M1(Vector512<float> values)
     {
         var sign = Vector512.LessThan(values, Vector512<float>.Zero).AsUInt32() & Vector512.Create(8u);
-        var magnitude = Vector512.Min((values.AsUInt32() & Vector512.Create(0x7FFF_FFFFu)).AsInt32(), Vector512.Create(0x40C0_0000));
+        var magnitude = values.AsInt32() & Vector512.Create(0x7FFF_FFFF);
+        magnitude = Vector512.Min(magnitude, Vector512.Create(0x40C0_0000)); // 6
         var even = Vector512.ShiftRightLogical(magnitude, 22) & Vector512<int>.One;
         var normal = Vector512.ShiftRightLogical(magnitude + Vector512.Create(0x1F_FFFF) + even, 22) - Vector512.Create(126 << 1);
         // Below 1 the steps are 0.5, which is the ulp of 2^22.

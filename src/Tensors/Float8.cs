@@ -23,7 +23,7 @@ public static class Float8
 
     static readonly float[] e4m3 = [.. Enumerable.Range(0, 256).Select(code => ComputeE4M3((byte)code))];
 
-    /// <summary>The E4M3 code nearest to a number. Saturates: everything from 448 on, infinity too, is ±448; a NaN stays one.</summary>
+    /// <summary>The E4M3 code nearest to a number. Saturates: all from 448 on, infinity too, is ±448; a NaN stays one.</summary>
     public static byte ToE4M3(float value)
     {
         var bits = BitConverter.SingleToUInt32Bits(value);
@@ -97,7 +97,7 @@ public static class Float8
             values[i] = FromE4M3(codes[i]) * scale;
     }
 
-    /// <summary>values[i] = E4M3⁻¹(E4M3(values[i] · (1 / scale))) · scale, in place: what a kernel with static FP8 inputs computes with.</summary>
+    /// <summary>values[i] = E4M3⁻¹(E4M3(values[i] · (1 / scale))) · scale, in place: the numbers a kernel with FP8 inputs sees.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void RoundE4M3(Span<float> values, float scale)
     {

@@ -5,7 +5,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
 
-/// <summary>Signed bytes under one F32 scale per output: scale = amax of the row / 127, code = round(w / scale), ties to even.</summary>
+/// <summary>Signed bytes, one F32 scale per output: scale = amax of the row / 127, code = round(w / scale), ties to even.</summary>
 public sealed record Int8PerChannel() : WeightFormat("int8-channel")
 {
     public override int Group => 0;

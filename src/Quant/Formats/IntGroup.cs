@@ -5,8 +5,8 @@ namespace Nibble.Quant.Formats;
 
 /// <summary>
 /// An integer grid of 2 to 8 bits per group of inputs, to see what fewer bits cost; no runtime reads it.
-/// Symmetric: scale = amax / (2^(b-1) - 1), codes -2^(b-1) to 2^(b-1) - 1. Asymmetric: scale = (max - min) / (2^b - 1) over a range that
-/// contains 0, zero point = round(-min / scale), w ≈ (code - zero) · scale; the row's scales are pairs of scale and zero point.
+/// Symmetric: scale = amax / (2^(b-1) - 1), codes -2^(b-1) to 2^(b-1) - 1. Asymmetric: scale = (max - min) / (2^b - 1) over a range
+/// that contains 0, zero point = round(-min / scale), w ≈ (code - zero) · scale; a row's scales are pairs of scale and zero point.
 /// </summary>
 public sealed record IntGroup : WeightFormat
 {

@@ -39,7 +39,8 @@ public sealed record MxFp8() : WeightFormat("mxfp8-b32")
         {
             var (group, offset) = Math.DivRem(column + done, Group);
             var length = Math.Min(destination.Length - done, Group - offset);
-            Float8.DecodeE4M3(codes.Slice(column + done, length), Float8.FromE8M0(scales[group]), destination.Slice(done, length));
+            var power = Float8.FromE8M0(scales[group]);
+            Float8.DecodeE4M3(codes.Slice(column + done, length), power, destination.Slice(done, length));
             done += length;
         }
     }

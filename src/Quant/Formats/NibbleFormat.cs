@@ -2,7 +2,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
 
-/// <summary>Four-bit codes, each one of sixteen numbers times the scale of its group: what INT4, NVFP4 and MXFP4 have in common.</summary>
+/// <summary>Four-bit codes, each one of sixteen numbers times the scale of its group: INT4, NVFP4 and MXFP4.</summary>
 public abstract record NibbleFormat : WeightFormat
 {
     /// <summary>Scales that are decoded at a time.</summary>
@@ -24,7 +24,7 @@ public abstract record NibbleFormat : WeightFormat
     /// <summary>The code of one weight, already divided by its scale.</summary>
     internal abstract int Nearest(float ratio);
 
-    /// <summary>What the codes of a stretch of groups are multiplied with. <paramref name="scales"/> holds just those groups.</summary>
+    /// <summary>What the codes of some groups are multiplied with. <paramref name="scales"/> holds just those groups.</summary>
     internal abstract void DecodeScales(ReadOnlySpan<byte> scales, float tensorScale, Span<float> groups);
 
     /// <summary>The codes of whole groups; <paramref name="groups"/> holds their scales.</summary>
@@ -59,7 +59,8 @@ public abstract record NibbleFormat : WeightFormat
             var length = Math.Min(destination.Length - done, Chunk * Group - offset);
             var count = (offset + length + Group - 1) / Group;
             DecodeScales(scales.Slice(first * bytes, count * bytes), tensorScale, groups[..count]);
-            Nibbles.Decode(codes[((column + done) / 2)..], groups[..count], Group, offset, Numbers, destination.Slice(done, length));
+            var stretch = destination.Slice(done, length);
+            Nibbles.Decode(codes[((column + done) / 2)..], groups[..count], Group, offset, Numbers, stretch);
             done += length;
         }
     }

@@ -20,9 +20,10 @@ static class Nibbles
         static abstract Vector512<float> Values(ref byte codes, Vector512<float> numbers);
     }
 
-    /// <summary>codes[i] = code of row[i] / scale of its group. The row is a whole number of groups of a multiple of sixteen.</summary>
+    /// <summary>codes[i] = code of row[i] / scale of its group. The row is whole groups, and a group a multiple of sixteen.</summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    public static void Encode<T>(ReadOnlySpan<float> row, ReadOnlySpan<float> scales, int group, Span<byte> codes) where T : IEncoder
+    public static void Encode<T>(ReadOnlySpan<float> row, ReadOnlySpan<float> scales, int group, Span<byte> codes)
+        where T : IEncoder
     {
         ref var source = ref MemoryMarshal.GetReference(row);
         for (int i = 0, g = 0; i < row.Length; g++)

@@ -7,8 +7,8 @@ namespace Nibble.Quant.Formats;
 
 /// <summary>
 /// Activations as NVFP4: a calibrated scale g = amax / (6·448) and a block scale per 16 inputs found at run time.
-/// The arithmetic is that of ModelOpt's simulation: s = E4M3(min(block amax / (6·g), 448)) · g, and s = 1 where that is below 10^-5,
-/// so blocks of tiny values become zero.
+/// The arithmetic is that of ModelOpt's simulation: s = E4M3(min(block amax / (6·g), 448)) · g, and s = 1 where that is below
+/// 10^-5, so blocks of tiny values become zero.
 /// </summary>
 public sealed record NvFp4Activation() : ActivationFormat("nvfp4-b16")
 {

@@ -3,8 +3,8 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Formats;
 
 /// <summary>
-/// Keys and values as NVFP4 in blocks of 16 along the head. The stored scale is amax / 448; the arithmetic is that of NVFP4 activations,
-/// whose tensor scale amax / (6·448) is a sixth of it.
+/// Keys and values as NVFP4 in blocks of 16 along the head. The stored scale is amax / 448; the arithmetic is that of NVFP4
+/// activations, whose tensor scale amax / (6·448) is a sixth of it.
 /// </summary>
 public sealed record NvFp4KeyValues() : KeyValueFormat("nvfp4")
 {

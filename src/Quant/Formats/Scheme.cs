@@ -4,15 +4,6 @@ namespace Nibble.Quant.Formats;
 /// <param name="Activation">Null where activations stay as they are.</param>
 public sealed record Scheme(string Name, WeightFormat Weight, ActivationFormat? Activation)
 {
-    /// <summary>Names other tools have for the same.</summary>
-    public IReadOnlyList<string> Aliases { get; init; } = [];
-
-    /// <summary>One line for a listing.</summary>
-    public string Description { get; init; } = "";
-
-    /// <summary>What loads such a checkpoint.</summary>
-    public string ReadBy { get; init; } = "";
-
     /// <summary>Whether a run must see data.</summary>
     public bool NeedsData => Activation is { NeedsAmax: true };
 

@@ -3,8 +3,9 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Formats;
 
 /// <summary>
-/// The power of two a block of a microscaling format shares, chosen so that the largest magnitude fits: 2^ceil(log2(amax / largest)),
-/// stored with a bias of 127. ("OCP Microscaling Formats" 1.0, section 6.3, takes the floor instead and lets the peak saturate.)
+/// The power of two a block of a microscaling format shares, chosen so that the largest magnitude fits:
+/// 2^ceil(log2(amax / largest)), stored with a bias of 127. ("OCP Microscaling Formats" 1.0, section 6.3, takes
+/// floor(log2(amax)) - floor(log2(largest)) instead and lets the peak saturate.)
 /// </summary>
 static class SharedExponent
 {
@@ -20,7 +21,7 @@ static class SharedExponent
         var ratio = amax / largest;
         var bits = BitConverter.SingleToInt32Bits(ratio);
         var (exponent, mantissa) = (bits >> 23, bits & 0x7F_FFFF);
-        // log2(1 + m/2^23) above 2^-15 survives the rounding beside any exponent; only subnormals and the smallest mantissas need it.
+        // log2(1 + 256/2^23) survives the rounding beside any exponent: only smaller mantissas, and subnormals, need the logarithm.
         if (exponent > 0 && (mantissa == 0 || mantissa >= 256))
             return (byte)(mantissa == 0 ? exponent : exponent + 1);
         return (byte)(Math.Max(MathF.Ceiling((float)Math.Log2(ratio)), -127) + 127);

@@ -4,20 +4,21 @@ namespace Nibble.Quant.Formats;
 
 /// <summary>
 /// How one weight matrix becomes codes and scales. Immutable; knows rows of numbers, not files or layouts.
-/// <see cref="ScaleRow"/>, <see cref="Code"/> and <see cref="Value"/> are the definition; whole rows may be done faster, with the same bits.
+/// <see cref="ScaleRow"/>, <see cref="Code"/> and <see cref="Value"/> are the definition; whole rows may be done faster, to the same
+/// bits.
 /// </summary>
 /// <param name="Name">The name in reports, like <c>nvfp4-b16</c>.</param>
 public abstract record WeightFormat(string Name)
 {
-    /// <summary>Consecutive inputs of a row that share one scale; 0 when a whole row does, -1 when the whole matrix does.</summary>
+    /// <summary>Consecutive inputs of a row that share a scale; 0 when a whole row does, -1 when the whole matrix does.</summary>
     public abstract int Group { get; }
 
     /// <summary>Bits of one code.</summary>
     public abstract int CodeBits { get; }
 
     /// <summary>
-    /// Element type of the stored codes. Codes of fewer than eight bits are U8, packed from the low bit on; of two 4-bit codes the even
-    /// column is the low nibble.
+    /// Element type of the stored codes. Codes of fewer than eight bits are U8, packed from the low bit on; of two 4-bit codes the
+    /// even column is the low nibble.
     /// </summary>
     public abstract DType CodeType { get; }
 
@@ -27,8 +28,8 @@ public abstract record WeightFormat(string Name)
     /// <summary>Whether a scale of the whole matrix exists.</summary>
     public abstract bool HasTensorScale { get; }
 
-    /// <summary>Whether fused modules (q, k and v; gate and up) must have the same tensor scale, made from their largest magnitude.</summary>
-    public virtual bool SharesTensorScale => false;
+    /// <summary>Whether fused modules (q, k and v; gate and up) must have one tensor scale, of their largest magnitude.</summary>
+    public virtual bool FusedModulesShareScale => false;
 
     /// <summary>Bits of storage per weight, scales included, for a matrix of this width.</summary>
     public virtual double BitsPerWeight(int columns) =>
@@ -80,7 +81,7 @@ public abstract record WeightFormat(string Name)
         CodeRow(row, tensorScale, scales, codes);
     }
 
-    /// <summary>The numbers of a stretch of a row. <paramref name="column"/> is even; the stretch may begin inside a group.</summary>
+    /// <summary>The numbers of a stretch of a row. <paramref name="column"/> is even and may lie inside a group.</summary>
     public virtual void DecodeRow(
         ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float tensorScale, int column, Span<float> destination) =>
         PlainDecodeRow(codes, scales, tensorScale, column, destination);

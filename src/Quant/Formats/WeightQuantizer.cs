@@ -67,7 +67,7 @@ public static class WeightQuantizer
         GC.KeepAlive(scales);
     }
 
-    /// <summary>Calls <paramref name="work"/> with every row as F32; it returns the row's largest magnitude, which must be finite.</summary>
+    /// <summary>Calls <paramref name="work"/> with every row as F32; it returns the row's amax, which must be finite.</summary>
     static void ForRows(Tensor weight, string name, RowWork work, Action<float>? found = null)
     {
         var (rows, columns) = (weight.Rows, weight.Columns);
@@ -98,7 +98,8 @@ public static class WeightQuantizer
         var values = new float[weight.Columns];
         Tensors.Convert.ToF32(weight, (long)row * weight.Columns, values);
         var column = Array.FindIndex(values, value => !float.IsFinite(value));
-        return new QuantizationException($"{name}: finite numbers expected, found {values[column]} in row {row}, column {column}");
+        return new QuantizationException(
+            $"{name}: finite numbers expected, found {values[column]} in row {row}, column {column}");
     }
 
     static void CheckType(Tensor weight, string name)

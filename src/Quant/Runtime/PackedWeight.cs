@@ -3,10 +3,11 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant.Runtime;
 
-/// <summary>A quantized matrix as a layer holds it: rows are decoded while they are multiplied with, inputs are rounded first.</summary>
+/// <summary>A quantized matrix as a layer holds it: decoded while it is multiplied with, the inputs rounded first.</summary>
 /// <param name="activation">Null where inputs stay as they are.</param>
-/// <param name="inputScale">What the activation format's <see cref="ActivationFormat.Scale"/> gave; 1 for dynamic formats.</param>
-public sealed class PackedWeight(QuantizedWeight weight, ActivationFormat? activation = null, float inputScale = 1) : ILinearWeight
+/// <param name="inputScale">What <see cref="ActivationFormat.Scale"/> gave; 1 for dynamic formats.</param>
+public sealed class PackedWeight(QuantizedWeight weight, ActivationFormat? activation = null, float inputScale = 1)
+    : ILinearWeight
 {
     readonly float inputScale = inputScale > 0 && float.IsFinite(inputScale)
         ? inputScale

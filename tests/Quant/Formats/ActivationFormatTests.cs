@@ -21,7 +21,8 @@ public class ActivationFormatTests
         {
             var block = values.AsSpan(row * Columns, Columns);
             format.Round(block, scale);
-            Assert.True(block.SequenceEqual(expected.AsSpan(row * Columns, Columns)), $"row {row}: {string.Join(' ', block.ToArray())}");
+            var same = block.SequenceEqual(expected.AsSpan(row * Columns, Columns));
+            Assert.True(same, $"row {row}: {string.Join(' ', block.ToArray())}");
         }
     }
 

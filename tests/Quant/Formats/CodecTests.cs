@@ -23,17 +23,21 @@ public class CodecTests
     }
 
     [Fact]
-    public void MxFp4_blocks() => CheckRows(new MxFp4(), ModelOpt.Floats("block.x"), 1, "block.mxfp4.packed", "block.mxfp4.scale");
+    public void MxFp4_blocks() =>
+        CheckRows(new MxFp4(), ModelOpt.Floats("block.x"), 1, "block.mxfp4.packed", "block.mxfp4.scale");
 
     [Fact]
-    public void MxFp8_blocks() => CheckRows(new MxFp8(), ModelOpt.Floats("block.x"), 1, "block.mxfp8.codes", "block.mxfp8.scale");
+    public void MxFp8_blocks() =>
+        CheckRows(new MxFp8(), ModelOpt.Floats("block.x"), 1, "block.mxfp8.codes", "block.mxfp8.scale");
 
     [Fact]
     public void MxFp4_rounds_every_BF16_number_up_to_6()
     {
-        foreach (var (value, code) in ModelOpt.BF16Table("bf16_to_e2m1_mxfp4", 8))
-            if (MathF.Abs(value) <= 6)
-                Assert.True(code == new MxFp4().Nearest(value), $"{value:R}: {code:X} expected, got {new MxFp4().Nearest(value):X}");
+        foreach (var (value, code) in ModelOpt.BF16Table("bf16_to_e2m1_mxfp4", 8).Where(entry => MathF.Abs(entry.Value) <= 6))
+        {
+            var nearest = new MxFp4().Nearest(value);
+            Assert.True(code == nearest, $"{value:R}: {code:X} expected, got {nearest:X}");
+        }
     }
 
     [Theory]

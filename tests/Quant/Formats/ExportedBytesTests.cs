@@ -8,7 +8,8 @@ public class ExportedBytesTests
 {
     static readonly string[][] fusedModules =
     [
-        ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], ["self_attn.o_proj"], ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"],
+        ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], ["self_attn.o_proj"],
+        ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"],
     ];
 
     [Theory]
@@ -29,14 +30,14 @@ public class ExportedBytesTests
         using var export = ModelOpt.Json($"exports/{model}/{preset}.json");
         using var source = ModelOpt.Model(model);
         var expected = export.RootElement.GetProperty("tensors").EnumerateObject()
-            .Where(tensor => tensor.Value[2].GetString() != "source" && !tensor.Name.EndsWith("input_scale", StringComparison.Ordinal))
+            .Where(tensor => tensor.Value[2].GetString() != "source" && !tensor.Name.EndsWith(".input_scale"))
             .ToDictionary(tensor => tensor.Name, tensor => tensor.Value[2].GetString()!);
         var format = Schemes.Find(preset)!.Weight;
         for (var layer = 0; layer < 2; layer++)
             foreach (var modules in fusedModules)
             {
                 var names = modules.Select(module => $"model.layers.{layer}.{module}").ToArray();
-                float? shared = format.SharesTensorScale
+                float? shared = format.FusedModulesShareScale
                     ? names.Max(name => WeightQuantizer.AbsMax(source.Load(name + ".weight")))
                     : null;
                 foreach (var name in names)

@@ -21,7 +21,8 @@ public class IntGroupTests
         // all positive: the range begins at 0
         Assert.Equal([3, 2, 2, 2, 3, 3, 0, 1], RoundTrip(new IntGroup(2, 8, false), [3, 2, 2.5f, 1.6f, 2.6f, 3, 0.2f, 1]));
         // all negative: it ends there
-        Assert.Equal([-3, -2, -3, -1, 0, -1, -2, -3], RoundTrip(new IntGroup(2, 8, false), [-3, -2, -2.6f, -1, -0.2f, -1, -2, -3]));
+        float[] negative = [-3, -2, -2.6f, -1, -0.2f, -1, -2, -3];
+        Assert.Equal([-3, -2, -3, -1, 0, -1, -2, -3], RoundTrip(new IntGroup(2, 8, false), negative));
     }
 
     [Fact]

@@ -11,12 +11,12 @@ public class KeyValueFormatTests
     {
         using var json = ModelOpt.Json($"exports/llama/{export}.json");
         var tensors = json.RootElement.GetProperty("tensors");
-        Assert.True(KeyValueFormats.TryFind(name, out var format));
+        var format = Schemes.FindKeyValues(name)!;
         var compared = 0;
         foreach (var amax in json.RootElement.GetProperty("amax").EnumerateObject())
         {
             var tensor = amax.Name.Replace("k_bmm_quantizer", "k_proj.k_scale").Replace("v_bmm_quantizer", "v_proj.v_scale");
-            Assert.Equal(tensors.GetProperty(tensor)[2].GetString(), Fingerprint.Of(format!.Scale(amax.Value.GetSingle())));
+            Assert.Equal(tensors.GetProperty(tensor)[2].GetString(), Fingerprint.Of(format.Scale(amax.Value.GetSingle())));
             compared++;
         }
         Assert.Equal(4, compared);
@@ -38,20 +38,5 @@ public class KeyValueFormatTests
         var format = new Fp8KeyValues();
         format.Round(values, format.Scale(448));
         Assert.Equal(expected, values);
-    }
-
-    [Theory]
-    [InlineData("none", true, null)]
-    [InlineData("fp8", true, "fp8")]
-    [InlineData("kv_fp8", true, "fp8")]
-    [InlineData("FP8-KV", true, "fp8")]
-    [InlineData("nvfp4", true, "nvfp4")]
-    [InlineData("kv_nvfp4", true, "nvfp4")]
-    [InlineData("fp8_affine", false, null)]
-    [InlineData("", false, null)]
-    public void Names_are_looked_up(string name, bool known, string? found)
-    {
-        Assert.Equal(known, KeyValueFormats.TryFind(name, out var format));
-        Assert.Equal(found, format?.Name);
     }
 }

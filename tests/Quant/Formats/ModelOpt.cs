@@ -21,13 +21,14 @@ static class ModelOpt
     public static SafetensorsFile Model(string name) =>
         SafetensorsFile.Open(Repository.Fixture($"modelopt/models/{name}/model.safetensors"));
 
-    /// <summary>A table over the BF16 numbers from 0 on, and what differs from "the same with the sign bit" for negative ones.</summary>
+    /// <summary>A table over the BF16 numbers from 0 on; a negative one has the sign bit too, but for listed exceptions.</summary>
     public static IEnumerable<(float Value, int Code)> BF16Table(string name, int signBit)
     {
         var codes = Bytes(name);
         using var settings = CodecSettings();
         var entry = settings.RootElement.GetProperty(name);
-        var exceptions = entry.GetProperty("exceptions_negative").EnumerateArray().ToDictionary(e => e[0].GetInt32(), e => e[1].GetInt32());
+        var exceptions = entry.GetProperty("exceptions_negative").EnumerateArray()
+            .ToDictionary(exception => exception[0].GetInt32(), exception => exception[1].GetInt32());
         Assert.Equal(entry.GetProperty("exceptions_total").GetInt32(), exceptions.Count);
         for (var bits = 0; bits < 0x8000; bits++)
         {

@@ -9,8 +9,8 @@ static class Numbers
         var random = new Random(seed);
         float[] fixedOnes =
         [
-            0, -0f, 1, -1, 0.25f, -0.25f, 0.75f, -0.75f, 1.25f, 1.75f, 2.5f, -2.5f, 3.5f, 4.5f, 5, -5, 6, -6, 6.5f, 7.5f, 448, 464, 480,
-            1e-45f, -1e-45f, 1e-38f, 1e-20f, MathF.ScaleB(1, -9), MathF.ScaleB(1, -10), MathF.ScaleB(3, -10), 127.5f, -128.5f,
+            0, -0f, 1, -1, 0.25f, -0.25f, 0.75f, -0.75f, 1.25f, 1.75f, 2.5f, -2.5f, 3.5f, 4.5f, 5, -5, 6, -6, 6.5f, 7.5f,
+            448, 464, 480, 1e-45f, -1e-45f, 1e-38f, 1e-20f, MathF.ScaleB(1, -9), MathF.ScaleB(1, -10), MathF.ScaleB(3, -10), 127.5f, -128.5f,
         ];
         var values = new float[count];
         for (var i = 0; i < count; i++)
@@ -36,7 +36,8 @@ static class Numbers
         var values = new float[count];
         for (var i = 0; i < count; i++)
             values[i] = BitConverter.Int32BitsToSingle(random.Next(int.MinValue, int.MaxValue));
-        float[] special = [float.NaN, -float.NaN, float.PositiveInfinity, float.NegativeInfinity, 0, -0f, float.MaxValue, float.Epsilon];
+        float[] special =
+            [float.NaN, -float.NaN, float.PositiveInfinity, float.NegativeInfinity, 0, -0f, float.MaxValue, float.Epsilon];
         for (var i = 0; i < Math.Min(count, special.Length); i++)
             values[random.Next(count)] = special[i];
         return values;

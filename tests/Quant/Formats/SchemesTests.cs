@@ -31,12 +31,22 @@ public class SchemesTests
     public void An_unknown_name_is_not_found() => Assert.Null(Schemes.Find("fp7"));
 
     [Fact]
-    public void Every_name_is_unique_and_every_scheme_described()
+    public void Every_name_is_unique_and_found()
     {
-        var schemes = Schemes.All.Concat(Schemes.EvaluationOnly).ToArray();
-        var names = schemes.SelectMany(scheme => scheme.Aliases.Prepend(scheme.Name)).ToArray();
+        var entries = Schemes.All.Concat(Schemes.EvaluationOnly).ToArray();
+        var names = entries.SelectMany(entry => entry.Aliases.Prepend(entry.Scheme.Name)).ToArray();
         Assert.Equal(names.Length, names.Distinct().Count());
-        Assert.All(schemes, scheme => Assert.NotEmpty(scheme.Description));
-        Assert.All(schemes, scheme => Assert.NotEmpty(scheme.ReadBy));
+        Assert.All(entries, entry => Assert.Same(entry.Scheme, Schemes.Find(entry.Scheme.Name)));
+        Assert.Equal(["fp8", "nvfp4"], Schemes.KeyValueNames);
     }
+
+    [Theory]
+    [InlineData("fp8", "fp8")]
+    [InlineData("kv_fp8", "fp8")]
+    [InlineData("FP8-KV", "fp8")]
+    [InlineData("nvfp4", "nvfp4")]
+    [InlineData("kv_nvfp4", "nvfp4")]
+    [InlineData("fp8_affine", null)]
+    [InlineData("none", null)]
+    public void Cache_formats_are_found(string name, string? found) => Assert.Equal(found, Schemes.FindKeyValues(name)?.Name);
 }

@@ -15,7 +15,7 @@ public class PackedWeightTests
     public void Multiplies_rounded_inputs_with_decoded_weights()
     {
         const int Rows = 19, Columns = 256;
-        foreach (var scheme in Schemes.All)
+        foreach (var scheme in Schemes.All.Select(entry => entry.Scheme))
             foreach (var tokens in new[] { 1, 5, 40 })
             {
                 var x = Draw(tokens, Columns, 2);
@@ -65,7 +65,7 @@ public class PackedWeightTests
     public void Keys_and_values_are_rounded_head_by_head_with_their_own_scales()
     {
         var (keys, values) = (Draw(3, 2 * 32, 3).Reshape(3, 2, 32), Draw(3, 2 * 32, 4).Reshape(3, 2, 32));
-        foreach (var format in KeyValueFormats.All)
+        foreach (var format in Schemes.AllKeyValues.Select(entry => entry.Format))
         {
             var (k, v) = (keys.Clone(), values.Clone());
             new QuantizedKeyValues(format, format.Scale(5), format.Scale(9)).Apply(k, v);
