@@ -1,0 +1,63 @@
+namespace Nibble.Quant.Formats;
+
+/// <summary>A scheme as a listing shows it.</summary>
+/// <param name="Aliases">What ModelOpt calls it: the <c>--qformat</c> names of 0.40, the preset names of 0.47.</param>
+/// <param name="Description">One line.</param>
+/// <param name="Consumers">What loads such a checkpoint.</param>
+public sealed record SchemeEntry(Scheme Scheme, IReadOnlyList<string> Aliases, string Description, string Consumers);
+
+/// <summary>A cache format as a listing shows it.</summary>
+public sealed record KeyValueEntry(KeyValueFormat Format, IReadOnlyList<string> Aliases, string Description, string Consumers);
+
+/// <summary>Schemes and cache formats by name. Case, and <c>-</c> for <c>_</c>, do not matter.</summary>
+public static class Schemes
+{
+    /// <summary>Schemes that checkpoints are written in.</summary>
+    public static IReadOnlyList<SchemeEntry> All { get; } =
+    [
+        new(new("fp8", new Fp8(), new Fp8PerTensor()), [],
+            "E4M3 weights and activations, one scale per tensor", "vLLM, SGLang, TensorRT-LLM; Ada, Hopper and newer"),
+        new(new("fp8_pc_pt", new Fp8PerChannel(), new Fp8PerToken()), ["fp8_per_channel_per_token"],
+            "E4M3 weights, a scale per output; E4M3 activations, a scale per token", "vLLM; Ada, Hopper and newer"),
+        new(new("int8_wo", new Int8PerChannel(), null), ["int8_weight_only"],
+            "INT8 weights, a scale per output", "vLLM in the compressed-tensors layout"),
+        new(new("int4", new Int4(), null), ["int4_blockwise_weight_only"],
+            "INT4 weights in groups of 128", "vLLM in the compressed-tensors layout"),
+        new(new("nvfp4", new NvFp4(), new NvFp4Activation()), [],
+            "E2M1 weights and activations in blocks of 16 with E4M3 scales", "vLLM, SGLang, TensorRT-LLM; Blackwell"),
+        new(new("w4a16_nvfp4", new NvFp4(), null), [],
+            "E2M1 weights in blocks of 16 with E4M3 scales", "vLLM"),
+        new(new("mxfp4", new MxFp4(), new MxFp4Activation()), [],
+            "E2M1 weights and activations in blocks of 32 with powers of two", "vLLM in the compressed-tensors layout"),
+        new(new("mxfp8", new MxFp8(), new MxFp8Activation()), [],
+            "E4M3 weights and activations in blocks of 32 with powers of two", "vLLM"),
+    ];
+
+    /// <summary>Schemes to measure with only: no runtime reads them and no layout writes them.</summary>
+    public static IReadOnlyList<SchemeEntry> EvaluationOnly { get; } =
+    [
+        new(new("int3", new IntGroup(3), null), [], "INT3 weights in groups of 128", "evaluation here"),
+        new(new("int2", new IntGroup(2, symmetric: false), null), [],
+            "INT2 weights in groups of 128 with zero points", "evaluation here"),
+    ];
+
+    public static IReadOnlyList<KeyValueEntry> AllKeyValues { get; } =
+    [
+        new(new Fp8KeyValues(), ["kv_fp8", "fp8_kv"], "E4M3 keys and values, one scale each", "vLLM, SGLang, TensorRT-LLM"),
+        new(new NvFp4KeyValues(), ["kv_nvfp4", "nvfp4_kv"], "E2M1 keys and values in blocks of 16", "TensorRT-LLM; Blackwell"),
+    ];
+
+    /// <summary>The names of the cache formats.</summary>
+    public static IEnumerable<string> KeyValueNames => AllKeyValues.Select(entry => entry.Format.Name);
+
+    /// <summary>The scheme of this name or alias, among those for evaluation too, or null.</summary>
+    public static Scheme? Find(string name) => All.Concat(EvaluationOnly)
+        .FirstOrDefault(entry => Matches(name, entry.Scheme.Name, entry.Aliases))?.Scheme;
+
+    /// <summary>The cache format of this name or alias, or null.</summary>
+    public static KeyValueFormat? FindKeyValues(string name) => AllKeyValues
+        .FirstOrDefault(entry => Matches(name, entry.Format.Name, entry.Aliases))?.Format;
+
+    static bool Matches(string wanted, string name, IReadOnlyList<string> aliases) => aliases.Prepend(name)
+        .Contains(wanted.Replace('-', '_'), StringComparer.OrdinalIgnoreCase);
+}

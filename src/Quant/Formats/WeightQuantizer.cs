@@ -1,0 +1,112 @@
+using Nibble.Tensors;
+
+namespace Nibble.Quant.Formats;
+
+/// <summary>Round to nearest: a whole matrix into a format, rows in parallel.</summary>
+public static class WeightQuantizer
+{
+    /// <summary>Elements a thread takes at a time.</summary>
+    const int PieceElements = 1 << 17;
+
+    /// <summary>The largest magnitude of a float tensor; 0 where it has no elements.</summary>
+    /// <param name="name">The tensor's name, for errors.</param>
+    /// <exception cref="QuantizationException">A NaN or an infinity, or a tensor that holds no plain numbers.</exception>
+    public static float AbsMax(Tensor weight, string name = "weight")
+    {
+        CheckType(weight, name);
+        var largest = 0f;
+        var gate = new Lock();
+        ForRows(weight, name, (_, row) => Amax.Of(row), amax =>
+        {
+            lock (gate)
+                largest = Math.Max(largest, amax);
+        });
+        return largest;
+    }
+
+    /// <summary>Codes and scales of a matrix.</summary>
+    /// <param name="weight">[out, in] of any float type.</param>
+    /// <param name="sharedAmax">
+    /// What a tensor scale is made of, where modules that are fused must agree or a search chose one; else the matrix' own.
+    /// </param>
+    /// <param name="name">The tensor's name, for errors.</param>
+    /// <exception cref="QuantizationException">A shape the format refuses, a NaN or an infinity.</exception>
+    public static QuantizedWeight Quantize(Tensor weight, WeightFormat format, float? sharedAmax = null, string name = "weight")
+    {
+        CheckType(weight, name);
+        if (weight.Shape.Rank != 2)
+            throw new QuantizationException($"{name}: a matrix [out, in] expected, found {weight}");
+        if (format.Refuse(weight.Rows, weight.Columns) is { } reason)
+            throw new QuantizationException($"{name}: {weight} cannot be stored as {format}: {reason}");
+        if (sharedAmax is { } given && !(given >= 0 && float.IsFinite(given)))
+            throw new QuantizationException($"{name}: a largest magnitude cannot be {given}");
+
+        var tensorScale = format.HasTensorScale ? format.TensorScale(sharedAmax ?? AbsMax(weight, name)) : 1;
+        var codeBytes = format.CodeBytesPerRow(weight.Columns);
+        var codes = Tensor.Empty(new Shape(weight.Rows, codeBytes), format.CodeType);
+        var scales = format.ScaleType is { } type
+            ? Tensor.Empty(new Shape(weight.Rows, format.ScalesPerRow(weight.Columns)), type)
+            : null;
+        ForRows(weight, name, (index, row) =>
+        {
+            Encode(format, tensorScale, row, codes, scales, index);
+            return Amax.Of(row);
+        });
+        return new QuantizedWeight(format, weight.Rows, weight.Columns, codes, scales, tensorScale);
+    }
+
+    static unsafe void Encode(
+        WeightFormat format, float tensorScale, ReadOnlySpan<float> row, Tensor codes, Tensor? scales, int index)
+    {
+        var codeBytes = format.CodeBytesPerRow(row.Length);
+        var scaleBytes = format.ScaleBytesPerRow(row.Length);
+        format.EncodeRow(row, tensorScale,
+            new Span<byte>(codes.Pointer + (long)index * codeBytes, codeBytes),
+            scales is null ? default : new Span<byte>(scales.Pointer + (long)index * scaleBytes, scaleBytes));
+        GC.KeepAlive(codes);
+        GC.KeepAlive(scales);
+    }
+
+    /// <summary>Calls <paramref name="work"/> with every row as F32; it returns the row's amax, which must be finite.</summary>
+    static void ForRows(Tensor weight, string name, RowWork work, Action<float>? found = null)
+    {
+        var (rows, columns) = (weight.Rows, weight.Columns);
+        var piece = Math.Max(1, PieceElements / Math.Max(1, columns));
+        var firstBad = int.MaxValue;
+        var gate = new Lock();
+        Parallel.For(0, (rows + piece - 1) / piece, p =>
+        {
+            var values = new float[columns];
+            var largest = 0f;
+            for (var row = p * piece; row < Math.Min(rows, (p + 1) * piece); row++)
+            {
+                Tensors.Convert.ToF32(weight, (long)row * columns, values);
+                var amax = work(row, values);
+                if (!float.IsFinite(amax))
+                    lock (gate)
+                        firstBad = Math.Min(firstBad, row);
+                largest = Math.Max(largest, amax);
+            }
+            found?.Invoke(largest);
+        });
+        if (firstBad < rows)
+            throw NotFinite(weight, name, firstBad);
+    }
+
+    static QuantizationException NotFinite(Tensor weight, string name, int row)
+    {
+        var values = new float[weight.Columns];
+        Tensors.Convert.ToF32(weight, (long)row * weight.Columns, values);
+        var column = Array.FindIndex(values, value => !float.IsFinite(value));
+        return new QuantizationException(
+            $"{name}: finite numbers expected, found {values[column]} in row {row}, column {column}");
+    }
+
+    static void CheckType(Tensor weight, string name)
+    {
+        if (weight.DType is not (DType.F32 or DType.F16 or DType.BF16 or DType.F64))
+            throw new QuantizationException($"{name}: F32, F16, BF16 or F64 expected, found {weight}");
+    }
+
+    delegate float RowWork(int index, ReadOnlySpan<float> row);
+}
