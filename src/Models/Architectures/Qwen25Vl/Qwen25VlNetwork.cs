@@ -52,8 +52,9 @@ sealed class Qwen25VlNetwork : INetwork
         if (image.GridHeight <= 0 || image.GridWidth <= 0 || image.GridHeight % vision.Merge != 0 || image.GridWidth % vision.Merge != 0)
             throw new ModelException(
                 $"Picture {index}: expected a grid of multiples of {vision.Merge}, found {image.GridHeight} x {image.GridWidth}.");
-        if (image.Patches.DType != DType.F32 || image.Patches.Shape != new Shape((long)image.GridHeight * image.GridWidth, vision.PatchValues))
-            throw new ModelException($"Picture {index}: expected patches [{(long)image.GridHeight * image.GridWidth}, " +
-                $"{vision.PatchValues}] F32 for a grid of {image.GridHeight} x {image.GridWidth}, found {image.Patches}.");
+        var (patches, values) = ((long)image.GridHeight * image.GridWidth, vision.PatchValues);
+        if (image.Patches.DType != DType.F32 || image.Patches.Shape.Rank != 2 || image.Patches.Rows != patches || image.Patches.Columns != values)
+            throw new ModelException($"Picture {index}: expected patches [{patches}, {values}] F32 " +
+                $"for a grid of {image.GridHeight} x {image.GridWidth}, found {image.Patches}.");
     }
 }

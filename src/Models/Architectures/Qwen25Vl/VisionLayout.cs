@@ -79,7 +79,7 @@ sealed record VisionLayout(int[] Units, int[] Windows, int[] Pictures, Angles An
         var inverse = new double[2 * quarter];
         for (var i = 0; i < quarter; i++)
             inverse[i] = inverse[quarter + i] = Math.Pow(RopeTheta, -(double)i / quarter);
-        var (cos, sin) = Rope.MultimodalAngles(inverse, 1, [rows, columns], [quarter, quarter], false);
+        var (cos, sin) = Rope.MultimodalAngles(inverse, 1, [rows, columns, rows], [quarter, quarter, 0], false);
         return new Angles(cos, sin);
     }
 }
