@@ -1,6 +1,24 @@
+using Nibble.Perf.Ops;
+
 namespace Nibble.Perf;
 
 static class Program
 {
-    static int Main() => 0;
+    const string Usage = """
+        usage: dotnet run -c Release --project perf -- <what>
+          gemm    matrix products against this machine's arithmetic peak and read bandwidth
+        """;
+
+    static int Main(string[] args)
+    {
+        switch (args)
+        {
+            case ["gemm"]:
+                MatMulBenchmarks.Run(Console.Out);
+                return 0;
+            default:
+                Console.Error.WriteLine(Usage);
+                return 2;
+        }
+    }
 }

@@ -1,4 +1,6 @@
+using System.Numerics;
 using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
 
 namespace Nibble.Tensors;
 
@@ -38,15 +40,36 @@ public static class Convert
         }
     }
 
+    /// <exception cref="ArgumentException">The destination is shorter than the source.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void FromBF16(ReadOnlySpan<ushort> source, Span<float> destination)
     {
-        for (var i = 0; i < source.Length; i++)
+        Fits(source.Length, destination.Length);
+        ref var from = ref MemoryMarshal.GetReference(source);
+        ref var to = ref Unsafe.As<float, uint>(ref MemoryMarshal.GetReference(destination));
+        var i = 0;
+        for (; i <= source.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
+        {
+            var (low, high) = Vector.Widen(Vector.LoadUnsafe(ref from, (nuint)i));
+            (low << 16).StoreUnsafe(ref to, (nuint)i);
+            (high << 16).StoreUnsafe(ref to, (nuint)(i + Vector<uint>.Count));
+        }
+        for (; i < source.Length; i++)
             destination[i] = BF16ToSingle(source[i]);
     }
 
+    /// <exception cref="ArgumentException">The destination is shorter than the source.</exception>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ToBF16(ReadOnlySpan<float> source, Span<ushort> destination)
     {
-        for (var i = 0; i < source.Length; i++)
+        Fits(source.Length, destination.Length);
+        ref var from = ref MemoryMarshal.GetReference(source);
+        ref var to = ref MemoryMarshal.GetReference(destination);
+        var i = 0;
+        for (; i <= source.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
+            Vector.Narrow(Round(Vector.LoadUnsafe(ref from, (nuint)i)),
+                Round(Vector.LoadUnsafe(ref from, (nuint)(i + Vector<float>.Count)))).StoreUnsafe(ref to, (nuint)i);
+        for (; i < source.Length; i++)
             destination[i] = SingleToBF16(source[i]);
     }
 
@@ -59,5 +82,21 @@ public static class Convert
     {
         var bits = BitConverter.SingleToUInt32Bits(value);
         return float.IsNaN(value) ? (ushort)((bits >> 16) | 0x40) : (ushort)((bits + 0x7FFF + ((bits >> 16) & 1)) >> 16);
+    }
+
+    /// <summary><see cref="SingleToBF16"/> of every element, in the low halves.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static Vector<uint> Round(Vector<float> values)
+    {
+        var bits = Vector.AsVectorUInt32(values);
+        var upper = bits >>> 16;
+        var rounded = (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16;
+        return Vector.ConditionalSelect(Vector.AsVectorUInt32(Vector.Equals(values, values)), rounded, upper | new Vector<uint>(0x40));
+    }
+
+    static void Fits(int source, int destination)
+    {
+        if (destination < source)
+            throw new ArgumentException($"Convert: {source} elements do not fit in {destination}.");
     }
 }

@@ -22,6 +22,30 @@ static class Expect
             throw new ShapeException($"{Op(op)}: {name} must have {columns} columns; got {name} = {tensor}.");
     }
 
+    /// <summary>Rank 2 with dimensions below 2³¹.</summary>
+    public static void Matrix(Tensor tensor,
+        [CallerArgumentExpression(nameof(tensor))] string name = "", [CallerFilePath] string op = "")
+    {
+        if (tensor.Shape.Rank != 2 || tensor.Shape[0] > int.MaxValue || tensor.Shape[1] > int.MaxValue)
+            throw new ShapeException($"{Op(op)}: {name} must be a matrix; got {name} = {tensor}.");
+    }
+
+    /// <summary>The product of all dimensions but the last, which <see cref="Tensor.Rows"/> loses when the last is 0.</summary>
+    public static long LeadingOf(Tensor tensor)
+    {
+        long rows = 1;
+        for (var axis = 0; axis < tensor.Shape.Rank - 1; axis++)
+            rows = checked(rows * tensor.Shape[axis]);
+        return rows;
+    }
+
+    public static void Leading(Tensor tensor, long rows,
+        [CallerArgumentExpression(nameof(tensor))] string name = "", [CallerFilePath] string op = "")
+    {
+        if (LeadingOf(tensor) != rows)
+            throw new ShapeException($"{Op(op)}: {name} must have {rows} rows; got {name} = {tensor}.");
+    }
+
     public static void Elements(Tensor tensor, long elements,
         [CallerArgumentExpression(nameof(tensor))] string name = "", [CallerFilePath] string op = "")
     {

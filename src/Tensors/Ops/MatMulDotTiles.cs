@@ -1,0 +1,145 @@
+using System.Runtime.CompilerServices;
+using Nibble.Tensors.Host;
+
+namespace Nibble.Tensors.Ops;
+
+/// <summary>
+/// The micro-kernels of the product with few tokens: dot products of four rows of W with one, two or four tokens. Dot product
+/// (row r, token t) goes to sums[4t + r]. Fewer than four rows repeat the last one and are not asked for.
+/// </summary>
+readonly unsafe struct MatMulDotTiles<L, V, E, T>
+    where L : struct, ILanes<V> where V : struct where E : struct, IElement<T> where T : unmanaged
+{
+    readonly T* w0, w1, w2, w3;
+
+    public MatMulDotTiles(T* w, nint stride, int rows)
+    {
+        w0 = w;
+        w1 = rows > 1 ? w + stride : w;
+        w2 = rows > 2 ? w1 + stride : w1;
+        w3 = rows > 3 ? w2 + stride : w2;
+    }
+
+    /// <summary>Tokens of the next tile when this many are left.</summary>
+    public static int TokensOf(int left) => left >= 4 && L.TileTokens >= 4 ? 4 : left >= 2 ? 2 : 1;
+
+    /// <param name="x">The first token; the next is <paramref name="stride"/> elements on.</param>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    public void Run(int tokens, float* x, nint stride, int columns, float* sums)
+    {
+        switch (tokens)
+        {
+            case 4: Four(w0, w1, w2, w3, x, stride, columns, sums); break;
+            case 2: Two(w0, w1, w2, w3, x, stride, columns, sums); break;
+            default: One(w0, w1, w2, w3, x, columns, sums); break;
+        }
+    }
+
+    /// <summary>Two accumulators per row, since four chains would wait for each other.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void One(T* w0, T* w1, T* w2, T* w3, float* x, int columns, float* sums)
+    {
+        V a0 = default, a1 = default, a2 = default, a3 = default;
+        V b0 = default, b1 = default, b2 = default, b3 = default;
+        nint k = 0;
+        for (; k <= columns - 2 * L.Width; k += 2 * L.Width)
+        {
+            V xa = L.Load(x + k), xb = L.Load(x + k + L.Width);
+            a0 = L.MultiplyAdd(xa, E.Load<L, V>(w0 + k), a0);
+            b0 = L.MultiplyAdd(xb, E.Load<L, V>(w0 + k + L.Width), b0);
+            a1 = L.MultiplyAdd(xa, E.Load<L, V>(w1 + k), a1);
+            b1 = L.MultiplyAdd(xb, E.Load<L, V>(w1 + k + L.Width), b1);
+            a2 = L.MultiplyAdd(xa, E.Load<L, V>(w2 + k), a2);
+            b2 = L.MultiplyAdd(xb, E.Load<L, V>(w2 + k + L.Width), b2);
+            a3 = L.MultiplyAdd(xa, E.Load<L, V>(w3 + k), a3);
+            b3 = L.MultiplyAdd(xb, E.Load<L, V>(w3 + k + L.Width), b3);
+        }
+        sums[0] = L.Sum(L.Add(a0, b0));
+        sums[1] = L.Sum(L.Add(a1, b1));
+        sums[2] = L.Sum(L.Add(a2, b2));
+        sums[3] = L.Sum(L.Add(a3, b3));
+        Rest(w0, w1, w2, w3, x + k, (int)k, columns, sums);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Two(T* w0, T* w1, T* w2, T* w3, float* x, nint stride, int columns, float* sums)
+    {
+        var y = x + stride;
+        V a0 = default, a1 = default, a2 = default, a3 = default;
+        V b0 = default, b1 = default, b2 = default, b3 = default;
+        nint k = 0;
+        for (; k <= columns - L.Width; k += L.Width)
+        {
+            V xa = L.Load(x + k), xb = L.Load(y + k);
+            Step(E.Load<L, V>(w0 + k), xa, xb, ref a0, ref b0);
+            Step(E.Load<L, V>(w1 + k), xa, xb, ref a1, ref b1);
+            Step(E.Load<L, V>(w2 + k), xa, xb, ref a2, ref b2);
+            Step(E.Load<L, V>(w3 + k), xa, xb, ref a3, ref b3);
+        }
+        Put(a0, a1, a2, a3, sums);
+        Put(b0, b1, b2, b3, sums + 4);
+        Rest(w0, w1, w2, w3, x + k, (int)k, columns, sums);
+        Rest(w0, w1, w2, w3, y + k, (int)k, columns, sums + 4);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
+    static void Four(T* w0, T* w1, T* w2, T* w3, float* x, nint stride, int columns, float* sums)
+    {
+        float* x1 = x + stride, x2 = x1 + stride, x3 = x2 + stride;
+        V a0 = default, a1 = default, a2 = default, a3 = default;
+        V b0 = default, b1 = default, b2 = default, b3 = default;
+        V c0 = default, c1 = default, c2 = default, c3 = default;
+        V d0 = default, d1 = default, d2 = default, d3 = default;
+        nint k = 0;
+        for (; k <= columns - L.Width; k += L.Width)
+        {
+            V xa = L.Load(x + k), xb = L.Load(x1 + k), xc = L.Load(x2 + k), xd = L.Load(x3 + k);
+            var w = E.Load<L, V>(w0 + k);
+            Step(w, xa, xb, ref a0, ref b0);
+            Step(w, xc, xd, ref c0, ref d0);
+            w = E.Load<L, V>(w1 + k);
+            Step(w, xa, xb, ref a1, ref b1);
+            Step(w, xc, xd, ref c1, ref d1);
+            w = E.Load<L, V>(w2 + k);
+            Step(w, xa, xb, ref a2, ref b2);
+            Step(w, xc, xd, ref c2, ref d2);
+            w = E.Load<L, V>(w3 + k);
+            Step(w, xa, xb, ref a3, ref b3);
+            Step(w, xc, xd, ref c3, ref d3);
+        }
+        Put(a0, a1, a2, a3, sums);
+        Put(b0, b1, b2, b3, sums + 4);
+        Put(c0, c1, c2, c3, sums + 8);
+        Put(d0, d1, d2, d3, sums + 12);
+        for (var t = 0; t < 4; t++)
+            Rest(w0, w1, w2, w3, x + t * stride + k, (int)k, columns, sums + 4 * t);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Step(V w, V x, V y, ref V sumX, ref V sumY)
+    {
+        sumX = L.MultiplyAdd(x, w, sumX);
+        sumY = L.MultiplyAdd(y, w, sumY);
+    }
+
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    static void Put(V s0, V s1, V s2, V s3, float* sums)
+    {
+        sums[0] = L.Sum(s0);
+        sums[1] = L.Sum(s1);
+        sums[2] = L.Sum(s2);
+        sums[3] = L.Sum(s3);
+    }
+
+    /// <summary>The columns from <paramref name="k"/> on, which fill no register. <paramref name="x"/> is already there.</summary>
+    static void Rest(T* w0, T* w1, T* w2, T* w3, float* x, int k, int columns, float* sums)
+    {
+        for (; k < columns; k++, x++)
+        {
+            sums[0] += E.Load(w0 + k) * *x;
+            sums[1] += E.Load(w1 + k) * *x;
+            sums[2] += E.Load(w2 + k) * *x;
+            sums[3] += E.Load(w3 + k) * *x;
+        }
+    }
+}
