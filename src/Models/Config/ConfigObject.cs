@@ -92,12 +92,13 @@ readonly struct ConfigObject(JsonElement element, string origin, string path = "
     public int[] IntegerOrList(string key, int least, int most, int longest) =>
         Find(key) is { ValueKind: JsonValueKind.Number } ? [Integer(key, least, most)] : Integers(key, least, most, longest) ?? [];
 
-    public double[]? Numbers(string key, int longest)
+    /// <summary>A list of finite numbers; null where absent.</summary>
+    public double[]? Numbers(string key)
     {
         if (Find(key) is not { } value)
             return null;
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > longest)
-            throw Wrong(key, $"a list of at most {longest} numbers");
+        if (value.ValueKind != JsonValueKind.Array)
+            throw Wrong(key, "a list of numbers");
         var numbers = new List<double>(value.GetArrayLength());
         foreach (var item in value.EnumerateArray())
             numbers.Add(item.ValueKind == JsonValueKind.Number && item.TryGetDouble(out var number) && double.IsFinite(number)
@@ -105,12 +106,13 @@ readonly struct ConfigObject(JsonElement element, string origin, string path = "
         return [.. numbers];
     }
 
-    public string[]? Texts(string key, int longest)
+    /// <summary>A list of strings; null where absent.</summary>
+    public string[]? Texts(string key)
     {
         if (Find(key) is not { } value)
             return null;
-        if (value.ValueKind != JsonValueKind.Array || value.GetArrayLength() > longest)
-            throw Wrong(key, $"a list of at most {longest} strings");
+        if (value.ValueKind != JsonValueKind.Array)
+            throw Wrong(key, "a list of strings");
         var texts = new List<string>(value.GetArrayLength());
         foreach (var item in value.EnumerateArray())
             texts.Add(item.ValueKind == JsonValueKind.String ? item.GetString()! : throw Wrong(key, "strings"));

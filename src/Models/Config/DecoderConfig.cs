@@ -70,7 +70,7 @@ public sealed record DecoderConfig(
     static int?[] ReadWindows(ConfigObject config, TextFamily family, int layers)
     {
         var windows = new int?[layers];
-        var types = config.Texts("layer_types", MostLayers);
+        var types = config.Texts("layer_types");
         if (types is not null && types.Length != layers)
             throw config.Wrong("layer_types", $"{layers} entries, one per layer");
         if (types is not null && types.Any(type => type is not ("full_attention" or "sliding_attention")))

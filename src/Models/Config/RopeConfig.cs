@@ -75,7 +75,7 @@ static class RopeConfig
     static double Factor(ConfigObject rope) => rope.Number("factor", 1e-6, LargestFactor);
 
     static double[] Factors(ConfigObject rope, string key, int count) =>
-        rope.Numbers(key, count) is { } factors && factors.Length == count && factors.All(factor => factor > 0)
+        rope.Numbers(key) is { } factors && factors.Length == count && factors.All(factor => factor > 0)
             ? factors
             : throw rope.Wrong(key, count == 1 ? "1 number above 0" : $"{count} numbers above 0");
 

@@ -1,6 +1,5 @@
 using Nibble.Models.Config;
 using Nibble.Tensors;
-using Nibble.Tensors.Ops;
 using Ops = Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Layers;
@@ -15,7 +14,7 @@ sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights 
     readonly RmsNorm? queryNorm = config.QueryKeyNorm ? new(weights["q_norm"], config.HeadWidth, config.NormEpsilon) : null;
     readonly RmsNorm? keyNorm = config.QueryKeyNorm ? new(weights["k_norm"], config.HeadWidth, config.NormEpsilon) : null;
     readonly IKeyValueFilter? filter = weights.KeyValues();
-    readonly AttentionMask mask = config.Windows[layer] is { } window ? AttentionMask.SlidingWindow(window) : AttentionMask.Causal;
+    readonly Ops.AttentionMask mask = config.Windows[layer] is { } window ? Ops.AttentionMask.SlidingWindow(window) : Ops.AttentionMask.Causal;
     readonly float scale = 1 / MathF.Sqrt(config.HeadWidth);
 
     /// <summary>The modules below a prefix, in the order of first use; the first three share their input.</summary>

@@ -1,5 +1,6 @@
 using Nibble.Models.Config;
 using Nibble.Tensors;
+using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Layers;
 

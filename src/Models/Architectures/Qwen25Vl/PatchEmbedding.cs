@@ -1,4 +1,5 @@
 using Nibble.Tensors;
+using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Architectures.Qwen25Vl;
 

@@ -1,6 +1,6 @@
 using Nibble.Models.Layers;
 using Nibble.Tensors;
-using Nibble.Tensors.Ops;
+using Ops = Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
@@ -21,7 +21,7 @@ sealed class PatchMerger(VisionTower tower, Weights weights) : IStage
             return;
         using var normed = norm.Forward(pass.Hidden);                               // [patches, Dv]
         using var hidden = inner.Forward(normed.Reshape(normed.Elements / merged, merged));
-        Gelu.Apply(hidden, hidden);
+        Ops.Gelu.Apply(hidden, hidden);
         using var features = outer.Forward(hidden);                                 // [image tokens, D]
         pass.Observe?.Invoke(Observed.Projector, features);
         pass.ImageFeatures = tower.Layout(pass).ToReadingOrder(features);

@@ -1,6 +1,5 @@
 using Nibble.Models.Layers;
 using Nibble.Tensors;
-using Nibble.Tensors.Ops;
 using Ops = Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Architectures.Qwen25Vl;
@@ -29,11 +28,11 @@ sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
             return;
         using var normed = attentionNorm.Forward(pass.Hidden);      // [patches, Dv]
         using var x = Attend(normed, tower.Layout(pass));
-        Elementwise.Add(pass.Hidden, x, x);
+        Ops.Elementwise.Add(pass.Hidden, x, x);
 
         using var normedAgain = mlpNorm.Forward(x);
         var y = mlp.Forward(normedAgain);
-        Elementwise.Add(x, y, y);
+        Ops.Elementwise.Add(x, y, y);
         pass.Hidden = y;
         pass.Observe?.Invoke(Observed.VisionLayer(layer), y);
     }
@@ -48,7 +47,7 @@ sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
         layout.Angles.Rotate(keys);
 
         using var mixed = Tensor.Empty(queries.Shape);
-        var mask = AttentionMask.Blocks(overPictures ? layout.Pictures : layout.Windows);
+        var mask = Ops.AttentionMask.Blocks(overPictures ? layout.Pictures : layout.Windows);
         Ops.Attention.Apply(queries, keys, values, mixed, mask, 1 / MathF.Sqrt(width / heads));
         return projection.Forward(mixed.Reshape(x.Rows, width));
     }
