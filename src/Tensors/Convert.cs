@@ -50,7 +50,7 @@ public static class Convert
         var i = 0;
         for (; i <= source.Length - Vector<ushort>.Count; i += Vector<ushort>.Count)
         {
-            var (low, high) = Vector.Widen(Vector.LoadUnsafe(ref from, (nuint)i));
+            Vector.Widen(Vector.LoadUnsafe(ref from, (nuint)i), out var low, out var high);
             (low << 16).StoreUnsafe(ref to, (nuint)i);
             (high << 16).StoreUnsafe(ref to, (nuint)(i + Vector<uint>.Count));
         }

@@ -27,7 +27,7 @@ public static class Threads
     internal static Workers Shared => Process.Value;
 
     /// <summary>Runs the body over [0, count) in runs of <paramref name="grain"/> indices.</summary>
-    public static void For(int count, int grain, Action<int, int> body) => Shared.For(count, grain, new ActionBody(body));
+    public static void For(int count, int grain, Action<int, int> body) => Shared.For(count, grain, body);
 
     /// <summary>The same without allocating.</summary>
     public static void For<TBody>(int count, int grain, TBody body) where TBody : struct, IRangeBody =>
@@ -40,10 +40,5 @@ public static class Threads
         return int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= Workers.MostThreads
             ? count
             : throw new ArgumentException($"NIBBLE_THREADS={wanted}: expected a number from 1 to {Workers.MostThreads}.");
-    }
-
-    readonly struct ActionBody(Action<int, int> action) : IRangeBody
-    {
-        public void Run(int start, int end) => action(start, end);
     }
 }

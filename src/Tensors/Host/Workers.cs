@@ -52,6 +52,9 @@ sealed unsafe class Workers : IDisposable
     public int Count { get; }
 
     /// <inheritdoc cref="Threads"/>
+    public void For(int count, int grain, Action<int, int> body) => For(count, grain, new ActionBody(body));
+
+    /// <inheritdoc cref="Threads"/>
     public void For<TBody>(int count, int grain, TBody body) where TBody : struct, IRangeBody
     {
         ArgumentOutOfRangeException.ThrowIfNegative(count);
@@ -82,6 +85,11 @@ sealed unsafe class Workers : IDisposable
             Monitor.PulseAll(gate);
         foreach (var thread in threads)
             thread.Join();
+    }
+
+    readonly struct ActionBody(Action<int, int> action) : IRangeBody
+    {
+        public void Run(int start, int end) => action(start, end);
     }
 
     static void Invoke<TBody>(void* body, int start, int end) where TBody : struct, IRangeBody =>

@@ -108,7 +108,7 @@ public static unsafe class MatMul
         Levels.Run(target.Level, new MatMulBlocks<LeftColumns, RightRows>(
             new LeftColumns((float*)from, width), new RightRows((float*)from, width),
             width, width, x.Rows, (float*)to, target.Workers) { Add = true, Lower = true });
-        target.Workers.For(width, MirrorRows, new Mirror((float*)to, width));
+        Levels.Run(target.Level, new Mirror((float*)to, width, target.Workers));
         GC.KeepAlive(x);
         GC.KeepAlive(h);
     }
@@ -149,20 +149,5 @@ public static unsafe class MatMul
         GC.KeepAlive(x);
         GC.KeepAlive(w);
         GC.KeepAlive(y);
-    }
-
-    // Rows of one run: squares of this size are what the mirroring reads and writes in the cache.
-    const int MirrorRows = 32;
-
-    /// <summary>Copies the lower triangle to the upper one, square by square.</summary>
-    readonly struct Mirror(float* h, nint width) : IRangeBody
-    {
-        public void Run(int start, int end)
-        {
-            for (nint left = 0; left < end; left += MirrorRows)
-                for (nint row = start; row < end; row++)
-                    for (var column = left; column < Math.Min(left + MirrorRows, row); column++)
-                        h[column * width + row] = h[row * width + column];
-        }
     }
 }
