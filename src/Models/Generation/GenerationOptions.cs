@@ -15,5 +15,5 @@ public sealed record GenerationOptions
     public SamplingOptions? Sampling { get; init; }
 
     /// <summary>The same seed gives the same answer.</summary>
-    public int Seed { get; init; }
+    public ulong Seed { get; init; }
 }

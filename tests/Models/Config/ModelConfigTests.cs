@@ -3,6 +3,7 @@ using System.Text.Json.Nodes;
 using Nibble.Models;
 using Nibble.Models.Architectures;
 using Nibble.Models.Config;
+using Nibble.Tensors.Ops;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Models.Config;
@@ -215,8 +216,8 @@ public class ModelConfigTests
         var path = Repository.Path("samples/shapes-vlm/generation_config.json");
         Assert.Equal([507, 505], GenerationConfig.Parse(File.ReadAllBytes(path), path).EndTokens);
         var config = GenerationConfig.Parse("""{"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "eos_token_id": 3}"""u8, "g");
-        Assert.Equal((true, 0.7, 20, 0.8, null, null),
-            (config.Sample, config.Temperature, config.TopK, config.TopP, config.MinP, config.RepetitionPenalty));
+        Assert.Equal(new SamplingOptions { DoSample = true, Temperature = 0.7, TopK = 20, TopP = 0.8 }, config.Sampling);
+        Assert.Equal(new SamplingOptions { DoSample = false }, GenerationConfig.Parse("{}"u8, "g").Sampling);
         Assert.Contains("g: top_p: expected a number from 0 to 1, found 2",
             Assert.Throws<ModelException>(() => GenerationConfig.Parse("""{"top_p": 2}"""u8, "g")).Message);
     }

@@ -27,11 +27,11 @@ public class GeneratorTests
     {
         using var golden = Golden.Model("llama");
         var generator = new Generator(golden.Network, golden.Weights);
-        var draws = Enumerable.Range(0, 4).Select(seed => string.Join(' ', Draw(seed))).ToArray();
-        Assert.Equal(draws, Enumerable.Range(0, 4).Select(seed => string.Join(' ', Draw(seed))));
+        var draws = Enumerable.Range(0, 4).Select(seed => string.Join(' ', Draw((ulong)seed))).ToArray();
+        Assert.Equal(draws, Enumerable.Range(0, 4).Select(seed => string.Join(' ', Draw((ulong)seed))));
         Assert.True(draws.Distinct().Count() > 1);
 
-        IEnumerable<int> Draw(int seed) => generator.Generate(golden.Sample(""),
+        IEnumerable<int> Draw(ulong seed) => generator.Generate(golden.Sample(""),
             new GenerationOptions { MaxNewTokens = 6, Seed = seed, Sampling = new SamplingOptions { Temperature = 2 } });
     }
 

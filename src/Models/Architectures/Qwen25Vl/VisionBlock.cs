@@ -47,7 +47,7 @@ sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
         layout.Angles.Rotate(keys);
 
         using var mixed = Tensor.Empty(queries.Shape);
-        var mask = Ops.AttentionMask.Blocks(overPictures ? layout.Pictures : layout.Windows);
+        var mask = overPictures ? layout.WithinPictures : layout.WithinWindows;
         Ops.Attention.Apply(queries, keys, values, mixed, mask, 1 / MathF.Sqrt(width / heads));
         return projection.Forward(mixed.Reshape(x.Rows, width));
     }

@@ -17,6 +17,10 @@ sealed record VisionLayout(int[] Units, int[] Windows, int[] Pictures, Angles An
 {
     const double RopeTheta = 10_000; // not in any config.json
 
+    public AttentionMask WithinWindows { get; } = AttentionMask.Blocks(Windows);
+
+    public AttentionMask WithinPictures { get; } = AttentionMask.Blocks(Pictures);
+
     public static VisionLayout Of(IReadOnlyList<ImagePatches> images, Qwen25VisionConfig config)
     {
         var perUnit = config.Merge * config.Merge;
