@@ -41,6 +41,9 @@ public sealed class Pass(Sample sample, KvCache? cache)
     /// <summary>[T, V] or [1, V]; set by the head.</summary>
     public Tensor? Logits { get; set; }
 
-    /// <summary>Called by stages with intermediate results under the names other frameworks record them; null when nobody asks.</summary>
+    /// <summary>
+    /// Called by stages with intermediate results under the names of <see cref="Observed"/>; null when nobody asks.
+    /// The tensor may be released when the call returns: copy what is to be kept.
+    /// </summary>
     public Action<string, Tensor>? Observe { get; set; }
 }
