@@ -2,6 +2,7 @@ using System.Text.Json;
 using Nibble.Export.Layouts;
 using Nibble.Quant.Runtime;
 using Nibble.Tensors;
+using Nibble.Tensors.Ops;
 
 namespace Nibble.Export;
 
@@ -47,31 +48,10 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
 
     public ILinearWeight Linear(string module) => quantized?.Linear(module) is { } stored
         ? new PackedWeight(stored.Weight, stored.Scheme.Activation, stored.InputScale)
-        : new PlainRows(Folder.Load($"{module}.weight"));
+        : new DenseWeight(Folder.Load($"{module}.weight"));
 
     public IKeyValueFilter? KeyValues(string attention) =>
         quantized?.KeyValues(attention) is { } stored ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale) : null;
 
     public void Dispose() => Folder.Dispose();
-
-    /// <summary>Plain numbers, multiplied row by row.</summary>
-    sealed class PlainRows(Tensor weight) : ILinearWeight
-    {
-        public int Rows => weight.Rows;
-
-        public int Columns => weight.Columns;
-
-        public long Bytes => weight.Bytes;
-
-        public void Decode(int row, int column, Span<float> destination) =>
-            Nibble.Tensors.Convert.ToF32(weight, (long)row * Columns + column, destination);
-
-        public void Multiply(Tensor x, Tensor y) => Parallel.For(0, Rows, row =>
-        {
-            var values = new float[Columns];
-            Decode(row, 0, values);
-            for (var token = 0; token < x.Rows; token++)
-                y.Row(token)[row] = TensorPrimitives.Dot(x.Row(token), values);
-        });
-    }
 }

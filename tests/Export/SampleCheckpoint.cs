@@ -50,7 +50,7 @@ sealed class SampleCheckpoint
     }
 
     public static SampleCheckpoint Llama(string preset, string scheme, string? keyValues = null) => Quantize("llama",
-        Recorded("llama", preset), _ => Schemes.Find(scheme)!, keyValues is null ? null : KeyValueFormats.All.Single(f => f.Name == keyValues));
+        Recorded("llama", preset), _ => Schemes.Find(scheme)!, keyValues is null ? null : Schemes.FindKeyValues(keyValues));
 
     public void Write(string folder, long maxShardBytes = 1 << 30)
     {
@@ -70,7 +70,7 @@ sealed class SampleCheckpoint
         var weight = source.Load($"{module}.weight");
         var leaf = module[(module.LastIndexOf('.') + 1)..];
         var siblings = Fused.FirstOrDefault(group => group.Contains(leaf)) ?? [leaf];
-        float? shared = scheme.Weight.SharesTensorScale
+        float? shared = scheme.Weight is NvFp4
             ? siblings.Max(sibling => WeightQuantizer.AbsMax(source.Load($"{module[..^leaf.Length]}{sibling}.weight"))) : null;
         var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, shared);
         var inputScale = scheme.NeedsData

@@ -22,8 +22,9 @@ public sealed class ModelOptCheckpoint
     {
         this.folder = folder;
         this.description = description;
-        if (description.KeyValues is { } name && !KeyValueFormats.TryFind(name, out keyValues))
-            throw new CheckpointException(description.Source, $"this library does not read a cache of '{name}'");
+        if (description.KeyValues is { } name)
+            keyValues = Schemes.FindKeyValues(name)
+                ?? throw new CheckpointException(description.Source, $"this library does not read a cache of '{name}'");
     }
 
     /// <summary><c>quant_algo</c> as the checkpoint has it; null where only the cache is quantized.</summary>

@@ -41,7 +41,8 @@ static class ConfigRules
             ("key and value cache", first.KeyValues ?? "null", second.KeyValues ?? "null"),
             ("excluded modules", string.Join(", ", first.Excluded.Order()), string.Join(", ", second.Excluded.Order())),
             ("quantized layers", Layers(first), Layers(second)),
-            ("group_size", $"{first.Group}", $"{second.Group ?? first.Group}"), // config.json states it for few algorithms
+            // config.json states it for few algorithms, and with several formats it is a matter of the layers
+            ("group_size", $"{first.Group}", $"{(first.Layers is null ? second.Group : null) ?? first.Group}"),
         }.Where(pair => pair.First != pair.Second)
         .Select(pair => new Finding("config.json", "configs-agree", $"{pair.Field} {pair.First} as in hf_quant_config.json", pair.Second));
     }
@@ -87,5 +88,5 @@ static class ConfigRules
     }
 
     static string Layers(Layouts.ModelOptDescription description) => description.Layers is null ? ""
-        : string.Join(", ", description.Layers.OrderBy(layer => layer.Key).Select(layer => $"{layer.Key}={layer.Value.Algorithm}"));
+        : string.Join(", ", description.Layers.OrderBy(layer => layer.Key).Select(layer => $"{layer.Key}={layer.Value.Algorithm} {layer.Value.Group}"));
 }

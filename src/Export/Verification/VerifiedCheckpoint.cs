@@ -13,8 +13,7 @@ sealed class VerifiedCheckpoint
         HfQuantConfig = ModelOptDescription.OfHfQuantConfig(folder);
         Config = ModelOptDescription.OfConfig(folder);
         Description = HfQuantConfig ?? Config;
-        Modules = [.. folder.Shards.SelectMany(shard => shard.Entries).Select(entry => entry.Name)
-            .Where(name => name.EndsWith(".weight", StringComparison.Ordinal)).Select(name => name[..^".weight".Length])];
+        Modules = [.. folder.Shards.SelectMany(shard => shard.Entries).Select(entry => ModuleOf(entry.Name)).OfType<string>().Distinct()];
         if (Description?.Layers is { } layers)
             Modules = [.. Modules.Union(layers.Keys)];
     }
@@ -30,15 +29,13 @@ sealed class VerifiedCheckpoint
     /// <summary>The one loaders follow; null for a checkpoint that does not claim to be quantized by this layout.</summary>
     public ModelOptDescription? Description { get; }
 
-    /// <summary>Everything with a <c>weight</c>, and everything the description lists.</summary>
+    /// <summary>Everything with a <c>weight</c> or its scale, and everything the description lists.</summary>
     public IReadOnlyList<string> Modules { get; }
 
     /// <summary>The modules that hold codes by their tensors and have a format by the description.</summary>
     public IEnumerable<(string Module, ModelOptFormat Format)> Quantized =>
         Modules.Where(HasCodes).Select(module => (module, Description?.FormatOf(module)))
             .Where(pair => pair.Item2 is not null).Select(pair => (pair.module, pair.Item2!));
-
-    public string File(string name) => Path.Combine(Folder.Path, name);
 
     public TensorSpec? Spec(string name) => Folder.Find(name);
 
@@ -49,4 +46,8 @@ sealed class VerifiedCheckpoint
     /// <summary>A stored F32 scalar, or null when there is none of one element.</summary>
     public float? Scalar(string name) =>
         Spec(name) is { DType: DType.F32, Shape.Elements: 1 } ? Folder.Load(name).Span<float>()[0] : null;
+
+    static string? ModuleOf(string tensor) =>
+        tensor.EndsWith(".weight", StringComparison.Ordinal) || tensor.EndsWith(".weight_scale", StringComparison.Ordinal)
+            ? tensor[..tensor.LastIndexOf('.')] : null;
 }

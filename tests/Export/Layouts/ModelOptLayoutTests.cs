@@ -39,7 +39,7 @@ public class ModelOptLayoutTests
     };
 
     static SampleCheckpoint Sample(string model, string preset, string scheme, string? keyValues) => SampleCheckpoint.Quantize(model,
-        SampleCheckpoint.Recorded(model, preset), _ => Schemes.Find(scheme)!, KeyValueFormats.All.FirstOrDefault(f => f.Name == keyValues));
+        SampleCheckpoint.Recorded(model, preset), _ => Schemes.Find(scheme)!, keyValues is null ? null : Schemes.FindKeyValues(keyValues));
 
     static unsafe string Hash(Tensor tensor) => System.Convert.ToHexStringLower(
         SHA256.HashData(new ReadOnlySpan<byte>(tensor.Pointer, (int)tensor.Bytes)))[..16];
