@@ -16,9 +16,8 @@ public enum Resampling
 /// <summary>Pillow's <c>Image.resize</c>, bit for bit.</summary>
 /// <remarks>
 /// When shrinking, the filter is stretched by the ratio. Weights have 22 fractional bits, sums are integers, and every pass rounds and
-/// clamps to a byte; a pass that would not change its size is left out. Older versions always run along the rows first. Pillow 13 runs
-/// down the columns first when the height shrinks clearly more than the width; how much more is known from recorded results only, which
-/// fit a factor between 1.19 and 1.39 on the parts cut off.
+/// clamps to a byte; a pass that would not change its size is left out. Rows come first, except (since Pillow 13) when the height loses
+/// many more pixels than the width. How many more is inferred: recorded results bound the factor between 1.2 and 3.
 /// </remarks>
 public static class Resize
 {
@@ -37,9 +36,8 @@ public static class Resize
             : Down(Across(image, width, filter), height, filter);
     }
 
-    /// <summary>Whether the part of the height that is cut off is more than 5/4 of the part of the width, if any.</summary>
     static bool ShrinksMoreDown(Image image, int width, int height) =>
-        height < image.Height && 4L * (image.Height - height) * image.Width > 5L * (image.Width - width) * image.Height;
+        height < image.Height && image.Height - height > 2L * (image.Width - width);
 
     static Image Across(Image image, int width, Resampling filter)
     {

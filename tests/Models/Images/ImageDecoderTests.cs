@@ -123,6 +123,16 @@ public class ImageDecoderTests
         Assert.InRange(GC.GetAllocatedBytesForCurrentThread() - before, 0, 1 << 20);
     }
 
+    [Fact]
+    public void A_stream_that_asks_for_a_dictionary_is_an_error()
+    {
+        var file = ImageFixtures.Read("png/rgb8_1x1.png");
+        var at = file.AsSpan().IndexOf("IDAT"u8) + 4;
+        (file[at], file[at + 1]) = (0x78, 0xBB); // the preset dictionary flag, and check bits that fit (RFC 1950, clause 2.2)
+        Checksum.Repair(file);
+        Assert.Contains("damaged", Assert.Throws<ModelException>(() => ImageDecoder.Decode(file, "x")).Message);
+    }
+
     /// <summary>Whatever is changed in a file, there is a picture or one kind of error.</summary>
     [Theory, MemberData(nameof(Png)), MemberData(nameof(Jpeg))]
     public void Random_damage_never_escapes_as_another_exception(ExpectedImage expected)

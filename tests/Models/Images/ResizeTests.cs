@@ -38,6 +38,14 @@ public class ResizeTests
         Assert.Equal(sha256, ImageFixtures.Sha256(resized));
     }
 
+    /// <summary>The columns come first here; hashes of the pixels behind the pixel_values that Transformers recorded for these sizes.</summary>
+    [Theory]
+    [InlineData("b", 24, 40, "ce8e450d20dbd91f2a75460bd4939106200517563f11b3b9e2220ef19ad4695f")] // Mistral3
+    [InlineData("b", 16, 32, "209d2adcc1f1829e9d0efba574cfa2a6e2de027fcf0895577699320a6b5e2580")] // Pixtral
+    [InlineData("b", 28, 28, "6bb5409f7a0d934e3239ceeffc597062be020cbb65982ddfe59cc64ddb9772b6")] // PaliGemma
+    public void Tall_pictures_are_resized_down_the_columns_first(string letter, int width, int height, string sha256) =>
+        Assert.Equal(sha256, ImageFixtures.Sha256(Resize.Apply(Picture(letter), width, height)));
+
     [Fact]
     public void The_same_size_is_the_same_picture()
     {
@@ -64,7 +72,7 @@ public class ResizeTests
     [InlineData(0, 4)]
     [InlineData(4, -1)]
     [InlineData(20000, 20000)]
-    [InlineData(100_000_000, 1)]
+    [InlineData(100_000_000, 2)]
     public void A_size_without_pixels_or_with_too_many_is_refused(int width, int height)
     {
         var fault = Assert.Throws<ModelException>(() => Resize.Apply(new Image(2, 2, new byte[12]), width, height));
