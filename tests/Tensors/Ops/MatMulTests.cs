@@ -51,9 +51,9 @@ public sealed class MatMulTests : IDisposable
         {
             var products = new MatMulCase(tokens, rows, columns);
             var b = Tensor.Empty(columns, rows);
-            for (var k = 0; k < columns; k++)
-                for (var n = 0; n < rows; n++)
-                    b.Row(k)[n] = products.Rows.Values[n * columns + k];
+            var values = b.Span<float>();
+            for (var i = 0; i < values.Length; i++)
+                values[i] = products.Rows.Values[i % rows * columns + i / rows];
             products.Check((y, level) => MatMul.Multiply(products.X, b, y, new HostTarget(level, one)));
         }
     }
