@@ -57,7 +57,8 @@ public sealed class MatMulGramTests
 
     static void AssertSymmetric(Tensor h)
     {
-        var (values, width) = (h.Span<float>(), h.Columns);
+        var values = h.Span<float>();
+        var width = h.Columns;
         for (var row = 0; row < width; row++)
             for (var column = 0; column < row; column++)
                 if (values[row * width + column] != values[column * width + row])
