@@ -1,17 +1,27 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Tensors;
 
 /// <summary>Between element types. BF16 and F16 round to nearest, ties to even.</summary>
 public static class Convert
 {
+    // Elements that one thread converts at a time.
+    const int RunElements = 1 << 18;
+
     /// <summary>A copy in F32; F64 is rounded. Integer and FP8 tensors are refused: their meaning needs a scale.</summary>
-    public static Tensor ToF32(Tensor source)
+    public static unsafe Tensor ToF32(Tensor source)
     {
         var result = Tensor.Empty(source.Shape);
-        ToF32(source, 0, result.Span<float>());
+        var runs = checked((int)((source.Elements + RunElements - 1) / RunElements));
+        Threads.For(runs, 1, (start, end) =>
+        {
+            var first = (long)start * RunElements;
+            var count = (int)Math.Min(RunElements, source.Elements - first);
+            ToF32(source, first, new Span<float>((float*)result.Pointer + first, count));
+        });
         return result;
     }
 

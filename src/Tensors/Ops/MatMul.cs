@@ -122,9 +122,10 @@ public static unsafe class MatMul
             w.Decode(o, 0, row);
             for (var t = 0; t < y.Length / w.Rows; t++)
             {
+                var token = x.Row(t);
                 var sum = 0.0;
                 for (var i = 0; i < row.Length; i++)
-                    sum += (double)x.Row(t)[i] * row[i];
+                    sum += (double)token[i] * row[i];
                 y[t * w.Rows + o] = sum;
             }
         }

@@ -36,6 +36,8 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
 
     public void Run<L, V>() where L : struct, ILanes<V> where V : struct
     {
+        if (rows == 0)
+            return;
         var height = BlockRows(L.TileRows);
         using var packed = new NativeStorage((long)height * depth * sizeof(float));
         var panels = (float*)packed.Pointer;
