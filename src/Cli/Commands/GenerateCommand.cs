@@ -6,6 +6,7 @@ using Nibble.Cli.Runs;
 using Nibble.Models;
 using Nibble.Models.Chat;
 using Nibble.Models.Generation;
+using Nibble.Models.Prompts;
 using Nibble.Quant.Evaluation;
 using Nibble.Tensors.Ops;
 
@@ -77,7 +78,7 @@ static class GenerateCommand
     }
 
     static List<ChatMessage> Messages(string? system, string text, int pictures) =>
-        [.. system is null ? (ChatMessage[])[] : [ChatMessage.System(system)], ChatMessage.User(text, pictures)];
+        [.. system is null ? (ChatMessage[])[] : [new ChatMessage("system", system)], PromptBuilder.User(text, pictures)];
 
     static int Stream(Terminal terminal, ModelFolder folder, Sample sample, GenerationOptions options, bool json, CancellationToken cancellation)
     {
