@@ -151,29 +151,30 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
 
     void ReadConfig()
     {
-        if (ReadJson(ConfigName) is var (bytes, config))
+        Config = ReadJson(ConfigName, config =>
         {
-            Config = bytes;
             ModelType = config.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String ? type.GetString() : null;
             QuantizationConfig = config.TryGetProperty("quantization_config", out var quantization)
                 && quantization.ValueKind == JsonValueKind.Object ? quantization : null;
-        }
-        HfQuantConfig = ReadJson(QuantConfigName)?.Root;
+        });
+        ReadJson(QuantConfigName, config => HfQuantConfig = config);
     }
 
-    (byte[] Bytes, JsonElement Root)? ReadJson(string name)
+    byte[] ReadJson(string name, Action<JsonElement> read)
     {
         var path = System.IO.Path.Combine(Path, name);
         if (!File.Exists(path))
-            return null;
+            return [];
         var bytes = Disk.ReadAll(path, LargestJson);
         try
         {
             using var document = JsonDocument.Parse(bytes);
-            return document.RootElement.ValueKind == JsonValueKind.Object ? (bytes, document.RootElement.Clone())
-                : throw new CheckpointException(path, $"a JSON object expected; found {document.RootElement.ValueKind}");
+            if (document.RootElement.ValueKind != JsonValueKind.Object)
+                throw new CheckpointException(path, $"a JSON object expected; found {document.RootElement.ValueKind}");
+            read(document.RootElement.Clone());
+            return bytes;
         }
-        catch (JsonException e)
+        catch (Exception e) when (e is JsonException or InvalidOperationException) // the latter for text that is no Unicode
         {
             throw new CheckpointException(path, $"not valid JSON: {e.Message}", inner: e);
         }

@@ -46,9 +46,14 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
 
     public Tensor Load(string name) => Folder.Load(name);
 
+    /// <exception cref="CheckpointException">The layer is not there, or not stored as the folder says.</exception>
     public ILinearWeight Linear(string module) => quantized?.Linear(module) is { } stored
         ? new PackedWeight(stored.Weight, stored.Scheme.Activation, stored.InputScale)
-        : new DenseWeight(Folder.Load($"{module}.weight"));
+        : new DenseWeight(Plain($"{module}.weight"));
+
+    Tensor Plain(string name) => Folder.Load(name) is { DType: DType.F32 or DType.BF16 or DType.F16 or DType.F64, Shape.Rank: 2 } tensor ? tensor
+        : throw new CheckpointException(Folder.Path, $"a matrix of plain numbers expected; found {Folder.Find(name)!.Shape} " +
+            $"{Folder.Find(name)!.DType.Name()}", name);
 
     public IKeyValueFilter? KeyValues(string attention) =>
         quantized?.KeyValues(attention) is { } stored ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale) : null;

@@ -93,6 +93,7 @@ public class CheckpointFolderTests
     [InlineData("[1]")]
     [InlineData("{")]
     [InlineData("\uFEFF{}")]
+    [InlineData("""{"model_type":"\ud800"}""")]
     public void A_bad_config_is_named(string config)
     {
         using var folder = new TemporaryFolder();

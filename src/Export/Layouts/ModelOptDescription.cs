@@ -43,8 +43,15 @@ sealed record ModelOptDescription(
     {
         if (fields.ValueKind != JsonValueKind.Object)
             throw new CheckpointException(path, $"an object of quantization settings expected; found {fields.ValueKind}");
-        return new ModelOptDescription(path, Text(fields, "quant_algo"), KeyValuesOf(fields), GroupOf(path, grouped),
-            Strings(path, fields, exclude), LayersOf(path, fields));
+        try
+        {
+            return new ModelOptDescription(path, Text(fields, "quant_algo"), KeyValuesOf(fields), GroupOf(path, grouped),
+                Strings(path, fields, exclude), LayersOf(path, fields));
+        }
+        catch (InvalidOperationException e)
+        {
+            throw new CheckpointException(path, $"text that is no Unicode: {e.Message}", inner: e);
+        }
     }
 
     static JsonElement FirstGroup(JsonElement config)

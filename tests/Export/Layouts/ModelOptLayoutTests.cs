@@ -179,6 +179,45 @@ public class ModelOptLayoutTests
             Assert.Throws<CheckpointException>(() => checkpoint.Linear("model.layers.1.mlp.up_proj")).Message);
     }
 
+    [Theory]
+    [InlineData("quant_algo", "\"NVFP4_SVD\"", "NVFP4_SVD")]
+    [InlineData("group_size", "32", "no algorithm")]
+    [InlineData("group_size", "-1", "group_size")]
+    [InlineData("group_size", "\"16\"", "group_size")]
+    [InlineData("exclude_modules", "{}", "exclude_modules")]
+    [InlineData("exclude_modules", "[1]", "exclude_modules")]
+    [InlineData("exclude_modules", "[\"\\ud800\"]", "Unicode")]
+    [InlineData("quantized_layers", "[]", "quantized_layers")]
+    [InlineData("quantized_layers", "{\"a\": 1}", "quantized_layers")]
+    [InlineData("quantized_layers", "{}", "it is none")]
+    [InlineData("kv_cache_quant_algo", "\"INT3\"", "INT3")]
+    public void A_description_this_library_does_not_understand_is_named(string field, string value, string problem)
+    {
+        using var folder = new TemporaryFolder();
+        SampleCheckpoint.Llama("nvfp4", "nvfp4").Write(folder["out"]);
+        var path = folder["out/hf_quant_config.json"];
+        var text = System.Text.RegularExpressions.Regex.Replace(File.ReadAllText(path), $"\"{field}\":(\\[[^]]*\\]|[^,}}]*),?", "");
+        File.WriteAllText(path, text.Replace("\"quantization\":{", $"\"quantization\":{{\"{field}\":{value},").Replace(",}", "}"));
+        var error = Assert.Throws<CheckpointException>(() =>
+        {
+            using var checkpoint = QuantizedCheckpoint.Open(folder["out"]);
+            checkpoint.Linear("model.layers.1.mlp.up_proj");
+        });
+        Assert.Contains(problem, error.Message);
+        Assert.Contains("hf_quant_config.json", error.Message);
+    }
+
+    [Fact]
+    public void A_plain_layer_that_holds_codes_is_named()
+    {
+        using var folder = new TemporaryFolder();
+        var sample = SampleCheckpoint.Llama("nvfp4", "nvfp4");
+        sample.Tensors.Remove("model.layers.1.mlp.up_proj.weight_scale");
+        sample.Write(folder["out"]);
+        using var checkpoint = QuantizedCheckpoint.Open(folder["out"]);
+        Assert.Contains("[256, 64] U8", Assert.Throws<CheckpointException>(() => checkpoint.Linear("model.layers.1.mlp.up_proj")).Message);
+    }
+
     [Fact]
     public void A_foreign_quantization_is_refused()
     {
