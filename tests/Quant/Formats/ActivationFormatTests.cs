@@ -82,6 +82,19 @@ public class ActivationFormatTests
         Assert.All(row, value => Assert.Equal(0f, value));
     }
 
+    [Fact]
+    public void A_block_whose_scale_is_below_the_smallest_becomes_zero()
+    {
+        // amax 10: g = 10 / 2688, and the smallest block scale 2^-9·g = 7.3e-6 is below 10^-5; with amax 20 it is above.
+        foreach (var (amax, expected) in new[] { (10f, 0f), (20f, 6 * (20f / 2688 / 512)) })
+        {
+            var block = new float[16];
+            block[3] = 6 * (amax / 2688 / 512);
+            new NvFp4Activation().Round(block, new NvFp4Activation().Scale(amax));
+            Assert.Equal(expected, block[3]);
+        }
+    }
+
     [Theory]
     [InlineData("mxfp4-b32", 32)]
     [InlineData("mxfp8-b32", 32)]
