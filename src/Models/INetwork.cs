@@ -28,7 +28,7 @@ public interface IStage
 /// <param name="Name">The checkpoint's prefix of the stage, for instance <c>model.layers.3</c> or <c>visual.merger</c>.</param>
 /// <param name="Modules">Full names of the <c>Linear</c> modules the stage loads, in the order of first use.</param>
 /// <param name="Groups">Modules that are multiplied with the same input and that runtimes fuse: q/k/v, gate/up.</param>
-/// <param name="Attentions">Full names of the attention modules whose keys and values are cached; empty in a vision tower.</param>
+/// <param name="Attentions">Full names of the attention modules whose keys and values are cached; none in vision.</param>
 /// <param name="Load">Reads the weights below the root of a checkpoint.</param>
 public sealed record StageLoader(
     string Name,
@@ -38,7 +38,7 @@ public sealed record StageLoader(
     IReadOnlyList<string> Attentions,
     Func<Weights, IStage> Load);
 
-/// <summary>A network as published, cut into stages. It has no weights of its own and can be loaded from several sources.</summary>
+/// <summary>A network as published, cut into stages. It has no weights and can be loaded from several sources.</summary>
 public interface INetwork
 {
     /// <summary>The checkpoint's <c>model_type</c>.</summary>

@@ -10,7 +10,7 @@ public sealed class KvCache(IReadOnlyList<KvLayer> layers) : IDisposable
     /// <summary>Tokens cached so far.</summary>
     public int Length => layers.Count == 0 ? 0 : layers[0].Length;
 
-    /// <summary>The position the next token gets. Differs from <see cref="Length"/> after pictures with multimodal positions.</summary>
+    /// <summary>The position the next token gets. Not <see cref="Length"/> after pictures with multimodal positions.</summary>
     public int NextPosition { get; set; }
 
     /// <summary>Bytes of the keys and values, room to grow included.</summary>
@@ -32,7 +32,7 @@ public sealed class KvLayer(int keyValueHeads, int headWidth, int capacity = 0) 
 
     public long Bytes => keys.Bytes + values.Bytes;
 
-    /// <summary>Adds [T, G, d] keys and values and returns all of them, [S, G, d]: views that the next call may invalidate.</summary>
+    /// <summary>Adds [T, G, d] keys and values and returns all of them, [S, G, d]: views until the next call.</summary>
     public (Tensor Keys, Tensor Values) Append(Tensor newKeys, Tensor newValues)
     {
         var added = (int)newKeys.Shape[0];

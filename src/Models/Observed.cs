@@ -7,8 +7,8 @@ namespace Nibble.Models;
 /// <param name="LastRows">Only this many rows at the end were recorded; null: all.</param>
 public sealed record RecordedTensor(string Name, int? LastRows);
 
-/// <summary>The names under which <see cref="Pass.Observe"/> gets intermediate results, and what other recordings call them.</summary>
-/// <remarks>Pictures of one sample are concatenated. Between patch embedding and merger a tower may keep an order of its own.</remarks>
+/// <summary>The names under which <see cref="Pass.Observe"/> gets intermediate results, and what recordings call them.</summary>
+/// <remarks>Pictures of one sample are concatenated. Between patch embedding and merger a tower may keep its own order.</remarks>
 public static class Observed
 {
     /// <summary>[patches, Dv] after the patch embedding, in the order of the patches given.</summary>

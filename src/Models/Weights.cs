@@ -30,7 +30,7 @@ public sealed class Weights(ITensorSource tensors, IModuleSource modules, string
     }
 
     /// <summary>A tensor widened to F32, for norms and biases.</summary>
-    /// <exception cref="ModelException">It has another shape than the configuration implies, or holds no plain numbers.</exception>
+    /// <exception cref="ModelException">It has another shape than the configuration implies, or no plain numbers.</exception>
     public Tensor Floats(string name, params ReadOnlySpan<long> shape)
     {
         var tensor = Tensor(name, shape);
@@ -39,7 +39,7 @@ public sealed class Weights(ITensorSource tensors, IModuleSource modules, string
             : throw new ModelException($"{Join(name)}: expected F32, BF16, F16 or F64, found {tensor}.");
     }
 
-    /// <summary>The linear layer of this name with weight [rows, columns], and with its bias where the checkpoint has one.</summary>
+    /// <summary>The linear layer of this name with weight [rows, columns], and its bias where the checkpoint has one.</summary>
     /// <exception cref="ModelException">It has another shape than the configuration implies.</exception>
     public Linear Linear(string name, int rows, int columns)
     {

@@ -47,7 +47,8 @@ sealed class Golden : IDisposable
     }
 
     /// <summary>One row of a recorded I64 tensor.</summary>
-    public int[] Ints(string name, int row = 0) => [.. expected.Load(name).Row<long>(row).ToArray().Select(value => checked((int)value))];
+    public int[] Ints(string name, int row = 0) =>
+        [.. expected.Load(name).Row<long>(row).ToArray().Select(value => checked((int)value))];
 
     /// <summary>A recorded input with its pictures.</summary>
     public Sample Sample(string prefix)

@@ -5,7 +5,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Tests.Models;
 
-/// <summary>What the streaming quantizer relies on: the lists of a stage, its purity, and running many samples through one stage.</summary>
+/// <summary>What the streaming quantizer relies on: the lists of a stage, its purity, many samples through one stage.</summary>
 public class StageTests
 {
     public static TheoryData<string> Models => ["llama", "llama_tied", "mistral", "qwen2", "qwen3", "qwen2_5_vl"];
@@ -39,18 +39,18 @@ public class StageTests
         var stages = golden.Network.Stages.ToDictionary(loader => loader.Name);
         const string layer = "model.layers.1", block = "visual.blocks.2";
 
-        Assert.Equal([$"{layer}.self_attn.q_proj", $"{layer}.self_attn.k_proj", $"{layer}.self_attn.v_proj", $"{layer}.self_attn.o_proj",
-            $"{layer}.mlp.gate_proj", $"{layer}.mlp.up_proj", $"{layer}.mlp.down_proj"], stages[layer].Modules);
-        Assert.Equal([[$"{layer}.self_attn.q_proj", $"{layer}.self_attn.k_proj", $"{layer}.self_attn.v_proj"],
-            [$"{layer}.mlp.gate_proj", $"{layer}.mlp.up_proj"]], stages[layer].Groups);
+        string[] qkv = [$"{layer}.self_attn.q_proj", $"{layer}.self_attn.k_proj", $"{layer}.self_attn.v_proj"];
+        string[] gateUp = [$"{layer}.mlp.gate_proj", $"{layer}.mlp.up_proj"];
+        Assert.Equal([.. qkv, $"{layer}.self_attn.o_proj", .. gateUp, $"{layer}.mlp.down_proj"], stages[layer].Modules);
+        Assert.Equal([qkv, gateUp], stages[layer].Groups);
         Assert.Equal([$"{layer}.self_attn"], stages[layer].Attentions);
-        Assert.Equal([$"{block}.attn.qkv", $"{block}.attn.proj", $"{block}.mlp.gate_proj", $"{block}.mlp.up_proj", $"{block}.mlp.down_proj"],
-            stages[block].Modules);
-        Assert.Equal([[$"{block}.mlp.gate_proj", $"{block}.mlp.up_proj"]], stages[block].Groups);
+        gateUp = [$"{block}.mlp.gate_proj", $"{block}.mlp.up_proj"];
+        Assert.Equal([$"{block}.attn.qkv", $"{block}.attn.proj", .. gateUp, $"{block}.mlp.down_proj"], stages[block].Modules);
+        Assert.Equal([gateUp], stages[block].Groups);
         Assert.Equal(["visual.merger.mlp.0", "visual.merger.mlp.2"], stages["visual.merger"].Modules);
         Assert.Equal(["lm_head"], stages["lm_head"].Modules);
 
-        Scope[] scopes = [Scope.Vision, Scope.Vision, Scope.Vision, Scope.Vision, Scope.Projector, .. Enumerable.Repeat(Scope.Language, 4)];
+        Scope[] scopes = [.. Enumerable.Repeat(Scope.Vision, 4), Scope.Projector, .. Enumerable.Repeat(Scope.Language, 4)];
         Assert.Equal(scopes, golden.Network.Stages.Select(loader => loader.Scope));
         Assert.Equal(golden.Network.Stages.Where(loader => loader.Scope == Scope.Language), golden.Network.LanguageStages);
     }
@@ -106,7 +106,10 @@ public class StageTests
         }
         var generator = new Generator(golden.Network, golden.Weights);
         for (var i = 0; i < names.Length; i++)
-            Assert.True(generator.Logits(golden.Sample(names[i])).Span<float>().SequenceEqual(passes[i].Logits!.Span<float>()), names[i]);
+        {
+            var alone = generator.Logits(golden.Sample(names[i]));
+            Assert.True(alone.Span<float>().SequenceEqual(passes[i].Logits!.Span<float>()), names[i]);
+        }
     }
 
     [Fact]
@@ -125,20 +128,18 @@ public class StageTests
     public void A_tensor_of_another_shape_is_named()
     {
         using var golden = Golden.Model("llama");
-        Refused("model.layers.1.mlp.up_proj.weight: expected the shape [96, 64], found [64, 96]", "model.layers.1.mlp.up_proj.weight",
-            "model.layers.1.mlp.down_proj.weight");
-        Refused("model.layers.0.self_attn.q_proj.weight: expected a matrix of F32, BF16 or F16, found [64] BF16",
-            "model.layers.0.self_attn.q_proj.weight", "model.norm.weight");
-        Refused("model.norm.weight: expected the shape [64], found [96, 64] BF16", "model.norm.weight", "model.layers.0.mlp.up_proj.weight");
-        Refused("model.embed_tokens.weight: expected the shape [128, 64], found [64] BF16", "model.embed_tokens.weight", "model.norm.weight");
-        Refused("model.layers.0.self_attn.k_proj.bias: expected the shape [32], found [64] BF16", "model.layers.0.self_attn.k_proj.bias",
-            "model.norm.weight");
+        const string norm = "model.norm.weight", layer = "model.layers.0.";
+        Refused("expected the shape [96, 64], found [64, 96]", layer + "mlp.up_proj.weight", layer + "mlp.down_proj.weight");
+        Refused("expected a matrix of F32, BF16 or F16, found [64] BF16", layer + "self_attn.q_proj.weight", norm);
+        Refused("expected the shape [64], found [96, 64] BF16", norm, layer + "mlp.up_proj.weight");
+        Refused("expected the shape [128, 64], found [64] BF16", "model.embed_tokens.weight", norm);
+        Refused("expected the shape [32], found [64] BF16", layer + "self_attn.k_proj.bias", norm);
 
         void Refused(string message, string name, string instead)
         {
             var source = new Swapped(golden.Source, name, instead);
             var error = Assert.Throws<ModelException>(() => new Generator(golden.Network, new Weights(source)));
-            Assert.Contains(message, error.Message);
+            Assert.Contains($"{name}: {message}", error.Message);
         }
     }
 
@@ -147,8 +148,9 @@ public class StageTests
     {
         using var text = Golden.Model("llama");
         using var vision = Golden.Model("qwen2_5_vl");
+        var other = new Renamed(text.Source, name => "x" + name);
         Assert.Contains("no embed_tokens.weight below model.",
-            Assert.Throws<ModelException>(() => Networks.Create(text.Config, new Renamed(text.Source, name => "x" + name))).Message);
+            Assert.Throws<ModelException>(() => Networks.Create(text.Config, other)).Message);
         var blind = new Renamed(vision.Source, name => name.StartsWith("visual", StringComparison.Ordinal) ? null : name);
         Assert.Contains("no patch_embed.proj.weight below model.visual or visual",
             Assert.Throws<ModelException>(() => Networks.Create(vision.Config, blind)).Message);

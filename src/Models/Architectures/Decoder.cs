@@ -6,8 +6,8 @@ namespace Nibble.Models.Architectures;
 
 /// <summary>The language half of a network: embedding, pre-norm blocks, final norm and head.</summary>
 /// <remarks>
-/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388) are this network with
-/// other numbers in <see cref="DecoderConfig"/>; biases are where the checkpoint has them.
+/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388) are this network
+/// with other numbers in <see cref="DecoderConfig"/>; biases are where the checkpoint has them.
 /// </remarks>
 sealed class Decoder
 {
@@ -23,12 +23,12 @@ sealed class Decoder
         rope = new RopeCache(config.Rope, config.RopeSections);
         var embedding = $"{prefix}.embed_tokens";
         // A packed head has no .weight, so any tensor below its name makes it one.
-        var tied = config.TiedEmbeddings || !names.Tensors.Any(tensor => tensor.Name.StartsWith(HeadName + ".", StringComparison.Ordinal));
+        var hasHead = names.Tensors.Any(tensor => tensor.Name.StartsWith(HeadName + ".", StringComparison.Ordinal));
         Stages =
         [
             Embedding.Loader(config, embedding),
             .. Enumerable.Range(0, config.Layers).Select(i => DecoderBlock.Loader(config, i, rope, $"{prefix}.layers.{i}")),
-            Head.Loader(config, $"{prefix}.norm", embedding, tied ? null : HeadName),
+            Head.Loader(config, $"{prefix}.norm", embedding, config.TiedEmbeddings || !hasHead ? null : HeadName),
         ];
     }
 

@@ -74,7 +74,7 @@ readonly struct ConfigObject(JsonElement element, string origin, string path = "
             : throw Wrong(key, $"a number from {least} to {most}");
     }
 
-    /// <summary>A list of whole numbers in [least, most], at most <paramref name="longest"/> of them; null where absent.</summary>
+    /// <summary>A list of whole numbers in [least, most], at most <paramref name="longest"/>; null where absent.</summary>
     public int[]? Integers(string key, int least, int most, int longest)
     {
         if (Find(key) is not { } value)
@@ -90,7 +90,9 @@ readonly struct ConfigObject(JsonElement element, string origin, string path = "
 
     /// <summary>One whole number or a list of them, as <c>eos_token_id</c> is written; empty where absent.</summary>
     public int[] IntegerOrList(string key, int least, int most, int longest) =>
-        Find(key) is { ValueKind: JsonValueKind.Number } ? [Integer(key, least, most)] : Integers(key, least, most, longest) ?? [];
+        Find(key) is { ValueKind: JsonValueKind.Number }
+            ? [Integer(key, least, most)]
+            : Integers(key, least, most, longest) ?? [];
 
     /// <summary>A list of finite numbers; null where absent.</summary>
     public double[]? Numbers(string key)

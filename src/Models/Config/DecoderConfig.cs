@@ -6,7 +6,7 @@ namespace Nibble.Models.Config;
 /// <param name="Width">D, the residual stream.</param>
 /// <param name="KeyValueHeads">G; each serves <c>Heads / G</c> query heads.</param>
 /// <param name="HeadWidth">d; the query projection has <c>Heads · d</c> rows, which need not be D.</param>
-/// <param name="RopeSections">Frequencies that follow the temporal, height and width position, in this order; null: one position.</param>
+/// <param name="RopeSections">Frequencies that follow the temporal, height and width position; null: one position.</param>
 /// <param name="Windows">Per layer: how many tokens a query sees, itself included; null: all before it.</param>
 /// <param name="MaxPositions">What the model was trained for; a longer sequence is not an error.</param>
 /// <param name="TiedEmbeddings">The head is the embedding table. A checkpoint without a head is tied too.</param>
@@ -53,9 +53,9 @@ public sealed record DecoderConfig(
             throw config.Wrong("num_attention_heads", $"a divisor of hidden_size {width}");
         var headWidth = config.Integer("head_dim", 2, WidestHead,
             config.Mentions("head_dim") ? width / heads : family.HeadWidth ?? width / heads);
-        return headWidth % 2 == 0 && headWidth <= WidestHead && headWidth > 0
+        return headWidth % 2 == 0 && headWidth is > 0 and <= WidestHead
             ? headWidth
-            : throw config.Wrong("head_dim", $"an even number up to {WidestHead} (it is hidden_size / num_attention_heads where absent)");
+            : throw config.Wrong("head_dim", $"an even number up to {WidestHead} (absent: hidden_size / num_attention_heads)");
     }
 
     static int ReadKeyValueHeads(ConfigObject config, TextFamily family, int heads)
@@ -78,7 +78,9 @@ public sealed record DecoderConfig(
         if (ReadWindow(config, family) is not { } window)
             return windows;
 
-        var from = family.Windows == WindowRule.UpperLayers ? config.Integer("max_window_layers", 0, int.MaxValue, family.MaxWindowLayers) : 0;
+        var from = family.Windows == WindowRule.UpperLayers
+            ? config.Integer("max_window_layers", 0, int.MaxValue, family.MaxWindowLayers)
+            : 0;
         for (var layer = 0; layer < layers; layer++)
             if (types is null ? layer >= from : types[layer] == "sliding_attention")
                 windows[layer] = window;

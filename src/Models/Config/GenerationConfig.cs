@@ -7,7 +7,7 @@ namespace Nibble.Models.Config;
 public sealed record GenerationConfig(IReadOnlyList<int> EndTokens, SamplingOptions Sampling)
 {
     /// <summary>Reads a <c>generation_config.json</c>.</summary>
-    /// <exception cref="ModelException">Not JSON, or a value that cannot be; the message names <paramref name="origin"/> and the key.</exception>
+    /// <exception cref="ModelException">Not JSON, or a value that cannot be; the message names file and key.</exception>
     public static GenerationConfig Parse(ReadOnlySpan<byte> json, string origin)
     {
         var config = ConfigObject.Parse(json, origin);

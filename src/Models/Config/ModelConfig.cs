@@ -10,7 +10,7 @@ public abstract record ModelConfig(string ModelType, DecoderConfig Text, IReadOn
 {
     const int MostEndTokens = 1024;
 
-    /// <summary>Reads a config.json of either style: flat or nested, with <c>rope_scaling</c> or <c>rope_parameters</c>.</summary>
+    /// <summary>Reads a config.json: flat or nested, with <c>rope_scaling</c> or <c>rope_parameters</c>.</summary>
     /// <param name="json">UTF-8.</param>
     /// <param name="origin">What errors call the file.</param>
     /// <exception cref="ModelException">Not JSON, an unknown <c>model_type</c>, a missing or impossible value.</exception>
@@ -29,7 +29,8 @@ public abstract record ModelConfig(string ModelType, DecoderConfig Text, IReadOn
         };
     }
 
-    internal static int[] ReadEndTokens(ConfigObject config) => config.IntegerOrList("eos_token_id", 0, int.MaxValue, MostEndTokens);
+    internal static int[] ReadEndTokens(ConfigObject config) =>
+        config.IntegerOrList("eos_token_id", 0, int.MaxValue, MostEndTokens);
 
     static TextConfig ReadText(ConfigObject config, string type, TextFamily family) =>
         new(type, DecoderConfig.Read(config, family, config.Flag("tie_word_embeddings", false)), ReadEndTokens(config));

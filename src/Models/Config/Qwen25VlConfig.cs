@@ -1,6 +1,6 @@
 namespace Nibble.Models.Config;
 
-/// <summary>Qwen2.5-VL (arXiv:2502.13923): a vision tower with windows, a merger, and a decoder with multimodal positions.</summary>
+/// <summary>Qwen2.5-VL (arXiv:2502.13923): a vision tower with windows, a merger, a decoder with multimodal positions.</summary>
 /// <param name="ImageToken">The placeholder that an image feature replaces.</param>
 public sealed record Qwen25VlConfig(
     string ModelType, DecoderConfig Text, IReadOnlyList<int> EndTokens, Qwen25VisionConfig Vision, int ImageToken)
@@ -14,7 +14,8 @@ public sealed record Qwen25VlConfig(
         var language = config.Child("text_config") ?? config;
         var text = DecoderConfig.Read(language, TextFamily.Qwen25Vl, config.Flag("tie_word_embeddings", false));
         if (text.RopeSections is null)
-            throw language.Wrong(language.Has("rope_parameters") ? "rope_parameters" : "rope_scaling", "an mrope_section of three numbers");
+            throw language.Wrong(language.Has("rope_parameters") ? "rope_parameters" : "rope_scaling",
+                "an mrope_section of three numbers");
 
         var visionConfig = config.Child("vision_config") ?? throw config.Wrong("vision_config", "an object");
         var vision = Qwen25VisionConfig.Read(visionConfig);
@@ -38,10 +39,13 @@ public sealed record Qwen25VisionConfig(
     int Layers, int Width, int Heads, int MlpWidth, int Channels, int PatchSize, int TemporalPatch, int Merge, int WindowSize,
     IReadOnlyList<int> FullAttention, int OutWidth)
 {
-    const int MostLayers = 1024, MostHeads = 1024, Widest = 1 << 16, WidestMlp = 1 << 18, LargestPatch = 256, LargestWindow = 1 << 16;
+    const int MostLayers = 1024, MostHeads = 1024, Widest = 1 << 16, WidestMlp = 1 << 18;
+    const int LargestPatch = 256, LargestWindow = 1 << 16;
 
     /// <summary>Values behind one token: the patches of a unit side by side.</summary>
     public int UnitWidth => Merge * Merge * Width;
+
+    static readonly int[] PublishedFullAttention = [7, 15, 23, 31];
 
     /// <summary>Values of one patch: channels · frames · pixels.</summary>
     public int PatchValues => Channels * TemporalPatch * PatchSize * PatchSize;
@@ -67,7 +71,7 @@ public sealed record Qwen25VisionConfig(
         return new Qwen25VisionConfig(layers, width, heads, config.Integer("intermediate_size", 1, WidestMlp, 3420),
             config.Integer(config.Has("in_channels") ? "in_channels" : "in_chans", 1, 64, 3), patch,
             config.Integer("temporal_patch_size", 1, 64, 2), merge, window,
-            config.Integers("fullatt_block_indexes", 0, layers - 1, layers) ?? [.. new[] { 7, 15, 23, 31 }.Where(i => i < layers)],
+            config.Integers("fullatt_block_indexes", 0, layers - 1, layers) ?? [.. PublishedFullAttention.Where(i => i < layers)],
             config.Integer("out_hidden_size", 1, 1 << 18, 3584));
     }
 }

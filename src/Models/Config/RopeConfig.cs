@@ -10,8 +10,9 @@ static class RopeConfig
     const double LargestTheta = 1e12, LargestFactor = 1e6;
     const int MostPositions = 1 << 30;
 
-    /// <returns>The parameters, and how many frequencies follow the temporal, height and width position, where there are three.</returns>
-    public static (RopeParameters Parameters, int[]? Sections) Read(ConfigObject config, int headWidth, double defaultTheta, int maxPositions)
+    /// <returns>The parameters, and how many frequencies follow each of three positions; null: there is one.</returns>
+    public static (RopeParameters Parameters, int[]? Sections) Read(
+        ConfigObject config, int headWidth, double defaultTheta, int maxPositions)
     {
         var theta = config.Number("rope_theta", 1, LargestTheta, defaultTheta);
         config.Number("partial_rotary_factor", 1, 1, 1);
@@ -36,8 +37,9 @@ static class RopeConfig
             null when !rope.Has("factor") => new RopeScaling.Default(),
             "linear" => new RopeScaling.Linear(Factor(rope)),
             "dynamic" => new RopeScaling.Dynamic(Factor(rope)),
-            "llama3" => new RopeScaling.Llama3(Factor(rope), rope.Number("low_freq_factor", 1e-6, LargestFactor),
-                rope.Number("high_freq_factor", 1e-6, LargestFactor), rope.Integer("original_max_position_embeddings", 1, MostPositions)),
+            "llama3" => new RopeScaling.Llama3(Factor(rope),
+                rope.Number("low_freq_factor", 1e-6, LargestFactor), rope.Number("high_freq_factor", 1e-6, LargestFactor),
+                rope.Integer("original_max_position_embeddings", 1, MostPositions)),
             "yarn" => ReadYarn(rope, maxPositions),
             "longrope" or "su" => ReadLongRope(rope, config, frequencies, maxPositions),
             _ => throw rope.Wrong(rope.Has("rope_type") || !rope.Has("type") ? "rope_type" : "type",
@@ -68,7 +70,8 @@ static class RopeConfig
         var original = config.Integer("original_max_position_embeddings", 2, MostPositions,
             rope.Integer("original_max_position_embeddings", 2, MostPositions, Math.Max(2, maxPositions)));
         var factor = rope.Number("factor", 1e-6, LargestFactor, (double)maxPositions / original);
-        var attention = rope.Number("attention_factor", 1e-6, LargestFactor, RopeScaling.LongRope.AttentionFactor(factor, original));
+        var natural = RopeScaling.LongRope.AttentionFactor(factor, original);
+        var attention = rope.Number("attention_factor", 1e-6, LargestFactor, natural);
         return new RopeScaling.LongRope(original, shortFactors, longFactors, attention, attention);
     }
 

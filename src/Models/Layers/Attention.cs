@@ -4,7 +4,7 @@ using Ops = Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Layers;
 
-/// <summary>Grouped-query attention (arXiv:2305.13245) with rotary positions, causal, over a window where the layer has one.</summary>
+/// <summary>Causal grouped-query attention (arXiv:2305.13245) with rotary positions, over a window where there is one.</summary>
 sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights weights)
 {
     readonly Linear q = weights.Linear("q_proj", config.Heads * config.HeadWidth, config.Width);
@@ -14,7 +14,10 @@ sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights 
     readonly RmsNorm? queryNorm = config.QueryKeyNorm ? new(weights["q_norm"], config.HeadWidth, config.NormEpsilon) : null;
     readonly RmsNorm? keyNorm = config.QueryKeyNorm ? new(weights["k_norm"], config.HeadWidth, config.NormEpsilon) : null;
     readonly IKeyValueFilter? filter = weights.KeyValues();
-    readonly Ops.AttentionMask mask = config.Windows[layer] is { } window ? Ops.AttentionMask.SlidingWindow(window) : Ops.AttentionMask.Causal;
+    readonly Ops.AttentionMask mask = config.Windows[layer] is { } window
+        ? Ops.AttentionMask.SlidingWindow(window)
+        : Ops.AttentionMask.Causal;
+
     readonly float scale = 1 / MathF.Sqrt(config.HeadWidth);
 
     /// <summary>The modules below a prefix, in the order of first use; the first three share their input.</summary>

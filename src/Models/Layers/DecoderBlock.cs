@@ -15,7 +15,8 @@ sealed class DecoderBlock(DecoderConfig config, int layer, RopeCache rope, Weigh
     {
         var attention = Attention.Modules($"{prefix}.self_attn");
         var mlp = GatedMlp.Modules($"{prefix}.mlp");
-        return new StageLoader(prefix, Scope.Language, [.. attention, .. mlp], [attention[..3], mlp[..2]], [$"{prefix}.self_attn"],
+        return new StageLoader(prefix, Scope.Language,
+            [.. attention, .. mlp], [attention[..3], mlp[..2]], [$"{prefix}.self_attn"],
             root => new DecoderBlock(config, layer, rope, root[prefix]));
     }
 

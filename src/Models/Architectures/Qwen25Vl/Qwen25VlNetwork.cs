@@ -38,23 +38,28 @@ sealed class Qwen25VlNetwork : INetwork
 
         // While decoding, a placeholder the model itself came up with is a token like any other.
         var pictures = sample.Images.Count > 0 || cache is not { Length: > 0 };
-        var positions = MultimodalPositions.Of(sample, config.ImageToken, config.Vision.Merge, cache?.NextPosition ?? 0, pictures);
+        var start = cache?.NextPosition ?? 0;
+        var positions = MultimodalPositions.Of(sample, config.ImageToken, config.Vision.Merge, start, pictures);
         if (cache is not null)
             cache.NextPosition = positions.Next;
-        return new Pass(sample, cache) { Positions = positions.Axes, ImageMask = sample.Images.Count > 0 ? positions.Mask : null };
+        return new Pass(sample, cache)
+        {
+            Positions = positions.Axes,
+            ImageMask = sample.Images.Count > 0 ? positions.Mask : null,
+        };
     }
 
     void CheckImage(ImagePatches image, int index)
     {
-        var vision = config.Vision;
+        var (vision, height, width, patches) = (config.Vision, image.GridHeight, image.GridWidth, image.Patches);
         if (image.Frames != 1)
             throw new ModelException($"Picture {index}: expected 1 frame, found {image.Frames}; videos are not supported.");
-        if (image.GridHeight <= 0 || image.GridWidth <= 0 || image.GridHeight % vision.Merge != 0 || image.GridWidth % vision.Merge != 0)
+        if (height <= 0 || width <= 0 || height % vision.Merge != 0 || width % vision.Merge != 0)
             throw new ModelException(
-                $"Picture {index}: expected a grid of multiples of {vision.Merge}, found {image.GridHeight} x {image.GridWidth}.");
-        var (patches, values) = ((long)image.GridHeight * image.GridWidth, vision.PatchValues);
-        if (image.Patches.DType != DType.F32 || image.Patches.Shape.Rank != 2 || image.Patches.Rows != patches || image.Patches.Columns != values)
-            throw new ModelException($"Picture {index}: expected patches [{patches}, {values}] F32 " +
-                $"for a grid of {image.GridHeight} x {image.GridWidth}, found {image.Patches}.");
+                $"Picture {index}: expected a grid of multiples of {vision.Merge}, found {height} x {width}.");
+        var (rows, values) = ((long)height * width, vision.PatchValues);
+        if (patches.DType != DType.F32 || patches.Shape.Rank != 2 || patches.Rows != rows || patches.Columns != values)
+            throw new ModelException($"Picture {index}: expected patches [{rows}, {values}] F32 " +
+                $"for a grid of {height} x {width}, found {patches}.");
     }
 }

@@ -6,8 +6,8 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
 /// <summary>
-/// Where the patches of a sample's pictures stand. Given, they come in squares of merge · merge (a unit, later one token), the units
-/// in reading order. Between patch embedding and merger the units are sorted by attention window.
+/// Where the patches of a sample's pictures stand. Given, they come in squares of merge · merge (a unit, later one token), the
+/// units in reading order. Between patch embedding and merger the units are sorted by attention window.
 /// </summary>
 /// <param name="Units">Units[i] is the reading-order index of the unit that stands at i in window order.</param>
 /// <param name="Windows">Bounds of the windows, in patches, from 0.</param>
@@ -43,7 +43,8 @@ sealed record VisionLayout(int[] Units, int[] Windows, int[] Pictures, Angles An
                 }
             pictures.Add(units.Count * perUnit);
         }
-        return new VisionLayout([.. units], [.. windows], [.. pictures], Turn([.. rows], [.. columns], config.Width / config.Heads));
+        var angles = Turn([.. rows], [.. columns], config.Width / config.Heads);
+        return new VisionLayout([.. units], [.. windows], [.. pictures], angles);
     }
 
     /// <summary>Rows of x in window order, for x with <paramref name="perUnit"/> rows for each unit in reading order.</summary>
