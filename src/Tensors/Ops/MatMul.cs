@@ -8,7 +8,7 @@ namespace Nibble.Tensors.Ops;
 /// </summary>
 public static unsafe class MatMul
 {
-    /// <summary>Up to this many tokens the rows of W are dotted as they lie; beyond it, packing them pays. Measured: perf/log.md.</summary>
+    /// <summary>Up to this many tokens the rows of W are dotted as they lie; beyond it they are packed. See perf/log.md.</summary>
     internal const int FewTokens = 16;
 
     /// <summary>y = x·Wᵀ with x [T, in] F32, w [out, in] F32, BF16 or F16, and y [T, out] F32.</summary>
