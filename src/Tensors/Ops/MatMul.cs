@@ -109,9 +109,14 @@ public static unsafe class MatMul
         Expect.Shape(h, new Shape(x.Columns, x.Columns));
 
         var (from, to, width) = ((nint)x.Pointer, (nint)h.Pointer, x.Columns);
-        Levels.Run(target.Level, new MatMulBlocks<LeftColumns, RightRows>(
+        var product = new MatMulBlocks<LeftColumns, RightRows>(
             new LeftColumns((float*)from, width), new RightRows((float*)from, width),
-            width, width, x.Rows, (float*)to, target.Workers) { Add = true, Lower = true });
+            width, width, x.Rows, (float*)to, target.Workers)
+        {
+            Add = true,
+            Lower = true,
+        };
+        Levels.Run(target.Level, product);
         Levels.Run(target.Level, new Mirror((float*)to, width, target.Workers));
         GC.KeepAlive(x);
         GC.KeepAlive(h);
