@@ -4,8 +4,8 @@ using System.Runtime.InteropServices;
 namespace Nibble.Tensors;
 
 /// <summary>
-/// Freed native blocks kept for the next request of their size. Activations come and go with every layer, and the system takes ten
-/// times as long to hand out fresh pages for a large block as it takes to write to it.
+/// Freed native blocks kept for the next request of their size. Activations come and go with every layer, and the system takes
+/// ten times as long to hand out fresh pages for a large block as it takes to write to it.
 /// </summary>
 /// <param name="mostBytes">Bytes that may be kept. Past it everything kept is given back to the system.</param>
 sealed unsafe class BlockPool(long mostBytes)

@@ -39,7 +39,8 @@ public static class Convert
                 FromBF16(new ReadOnlySpan<ushort>((ushort*)source.Pointer + start, destination.Length), destination);
                 break;
             case DType.F16:
-                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)source.Pointer + start, destination.Length), destination);
+                TensorPrimitives.ConvertToSingle(
+                    new ReadOnlySpan<Half>((Half*)source.Pointer + start, destination.Length), destination);
                 break;
             case DType.F64:
                 TensorPrimitives.ConvertTruncating<double, float>(
@@ -101,7 +102,8 @@ public static class Convert
         var bits = Vector.AsVectorUInt32(values);
         var upper = bits >>> 16;
         var rounded = (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16;
-        return Vector.ConditionalSelect(Vector.AsVectorUInt32(Vector.Equals(values, values)), rounded, upper | new Vector<uint>(0x40));
+        var number = Vector.AsVectorUInt32(Vector.Equals(values, values));
+        return Vector.ConditionalSelect(number, rounded, upper | new Vector<uint>(0x40));
     }
 
     static void Fits(int source, int destination)

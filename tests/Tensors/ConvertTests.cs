@@ -13,7 +13,10 @@ public sealed class ConvertTests
     {
         var source = new float[LowerHalves.Length << 16];
         for (var i = 0; i < source.Length; i++)
-            source[i] = BitConverter.UInt32BitsToSingle((uint)(i / LowerHalves.Length) << 16 | LowerHalves[i % LowerHalves.Length]);
+        {
+            var upper = (uint)(i / LowerHalves.Length) << 16;
+            source[i] = BitConverter.UInt32BitsToSingle(upper | LowerHalves[i % LowerHalves.Length]);
+        }
         var actual = new ushort[source.Length];
         Convert.ToBF16(source, actual);
 

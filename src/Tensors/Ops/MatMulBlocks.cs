@@ -58,7 +58,9 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
         return (even + tile - 1) / tile * tile;
     }
 
-    /// <summary>Columns of one task, a multiple of the sliver: small matrices are cut finer so that every thread gets some.</summary>
+    /// <summary>
+    /// Columns of one task, a multiple of the sliver: small matrices are cut finer so that every thread gets some.
+    /// </summary>
     int Grain(int width, int sliver)
     {
         var grain = MatMulBlocks.Columns;

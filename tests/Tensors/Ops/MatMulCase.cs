@@ -9,9 +9,9 @@ namespace Nibble.Tests.Tensors.Ops;
 sealed class MatMulCase
 {
     /// <summary>
-    /// Largest allowed |error| / Σ|x·w|. Over every case of these tests the largest is 5.9e-7, on the diagonal of second moments over
-    /// 257 tokens, where all terms of a chain have one sign and its roundings do not cancel; 4.0e-7 elsewhere. A lost or doubled term
-    /// is about 1/K, 5e-4 at the longest.
+    /// Largest allowed |error| / Σ|x·w|. Over every case of these tests the largest is 5.9e-7, on the diagonal of second moments
+    /// over 257 tokens, where all terms of a chain have one sign and its roundings do not cancel; 4.0e-7 elsewhere. A lost or
+    /// doubled term is about 1/K, 5e-4 at the longest.
     /// </summary>
     public const double Tolerance = 1e-6;
 
@@ -62,9 +62,11 @@ sealed class MatMulCase
             for (var i = 0; i < expected.Length; i++)
             {
                 var error = Math.Abs(y[i] - expected[i]) / magnitude[i];
-                var right = double.IsFinite(expected[i]) ? error <= Tolerance || y[i] == expected[i] : expected[i].Equals((double)y[i]);
+                var right = double.IsFinite(expected[i])
+                    ? error <= Tolerance || y[i] == expected[i]
+                    : expected[i].Equals((double)y[i]);
                 if (!right)
-                    Assert.Fail($"{what} {level}: element {i} is {y[i]}, not {expected[i]}; off by {error:E2} of the sum of magnitudes");
+                    Assert.Fail($"{what} {level}: element {i} is {y[i]}, not {expected[i]}; {error:E2} of the sum of magnitudes");
             }
         }
     }

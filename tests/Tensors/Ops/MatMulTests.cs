@@ -73,10 +73,12 @@ public sealed class MatMulTests : IDisposable
             products.Check((y, level) =>
             {
                 MatMul.Apply(products.X, products.Weight, y, new HostTarget(level, three));
-                var alone = MatMulCase.Run(tokens, rows, z => MatMul.Apply(products.X, products.Weight, z, new HostTarget(level, one)));
+                var alone = MatMulCase.Run(
+                    tokens, rows, z => MatMul.Apply(products.X, products.Weight, z, new HostTarget(level, one)));
                 Assert.True(y.Span<float>().SequenceEqual(alone.Span<float>()));
 
-                var packed = MatMulCase.Run(tokens, rows, z => MatMul.Apply(products.X, products.Rows, z, new HostTarget(level, three)));
+                var packed = MatMulCase.Run(
+                    tokens, rows, z => MatMul.Apply(products.X, products.Rows, z, new HostTarget(level, three)));
                 Assert.True(y.Span<float>().SequenceEqual(packed.Span<float>()));
             });
         }
