@@ -10,7 +10,7 @@ public sealed class Image
     public Image(int width, int height, byte[] rgb)
     {
         if (width < 1 || height < 1 || rgb.Length != 3L * width * height)
-            throw new ModelException($"A picture of {width} x {height} pixels needs {3L * width * height} bytes; got {rgb.Length}.");
+            throw new ModelException($"{width} x {height} pixels need {3L * width * height} bytes; got {rgb.Length}.");
         Width = width;
         Height = height;
         Rgb = rgb;

@@ -3,7 +3,7 @@ using Nibble.Models.Images.Png;
 
 namespace Nibble.Models.Images;
 
-/// <summary>Picture files to the pixels that Transformers' <c>load_image</c> sees: Pillow's, with the EXIF orientation applied.</summary>
+/// <summary>Picture files to the pixels Transformers' <c>load_image</c> sees: Pillow's, turned as EXIF says.</summary>
 /// <remarks>Alpha is dropped, never composited; gamma and colour profiles are ignored.</remarks>
 public static class ImageDecoder
 {

@@ -2,7 +2,7 @@ using System.Text.Json;
 
 namespace Nibble.Models.Images;
 
-/// <summary>Values of preprocessor_config.json; a missing or null one has a default, a wrong one an error that names it.</summary>
+/// <summary>Values of preprocessor_config.json; a missing or null one has a default, a wrong one an error.</summary>
 sealed class PreprocessorSettings
 {
     readonly JsonElement config;
@@ -75,7 +75,7 @@ sealed class PreprocessorSettings
             return otherwise;
         return value.ValueKind == JsonValueKind.Number && value.TryGetInt64(out var number) && number >= least && number <= most
             ? number
-            : throw Error(name, most == long.MaxValue ? $"an integer of at least {least}" : $"an integer from {least} to {most}", value);
+            : throw Error(name, $"an integer from {least} to {most}", value);
     }
 
     double Number(string name, JsonElement value) =>

@@ -3,8 +3,8 @@ using Nibble.Tensors;
 
 namespace Nibble.Models.Images;
 
-/// <summary>How a picture becomes patches for Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Transformers' <c>Qwen2VLImageProcessor</c>.</summary>
-/// <remarks>Resized on bytes like Pillow does, not like the torchvision ("fast") variant, which differs by a grey level here and there.</remarks>
+/// <summary>Pictures to patches for Qwen2-VL, Qwen2.5-VL and Qwen3-VL: Transformers' <c>Qwen2VLImageProcessor</c>.</summary>
+/// <remarks>Resizes like Pillow; the torchvision ("fast") variant differs from that by a grey level here and there.</remarks>
 public sealed record Qwen2VlImageProcessor
 {
     /// <summary>Longer over shorter side of a picture that is still accepted.</summary>
@@ -40,8 +40,9 @@ public sealed record Qwen2VlImageProcessor
     /// <summary>Both sides of a resized picture are multiples of this many pixels.</summary>
     public int Factor => PatchSize * MergeSize;
 
-    /// <param name="config">preprocessor_config.json, or processor_config.json with an <c>image_processor</c>; what is missing has
-    /// Transformers' defaults.</param>
+    /// <param name="config">
+    /// preprocessor_config.json, or processor_config.json with an <c>image_processor</c>; Transformers' defaults complete it.
+    /// </param>
     /// <param name="origin">What errors call the file.</param>
     /// <exception cref="ModelException">A value of the wrong kind or out of range, or another model's processor.</exception>
     public static Qwen2VlImageProcessor Parse(JsonElement config, string origin)
@@ -71,15 +72,16 @@ public sealed record Qwen2VlImageProcessor
     }
 
     /// <summary>
-    /// The size a picture is resized to ("smart_resize"): multiples of <see cref="Factor"/> near its own, or with its ratio and an area
-    /// within <see cref="MinPixels"/> and <see cref="MaxPixels"/>.
+    /// The size a picture is resized to ("smart_resize"): multiples of <see cref="Factor"/> near its own, or near its ratio
+    /// and within <see cref="MinPixels"/> and <see cref="MaxPixels"/>.
     /// </summary>
-    /// <exception cref="ModelException">The picture is too long for its width, or would become larger than pictures may be.</exception>
+    /// <exception cref="ModelException">The picture is too long for its width, or would become too large.</exception>
     public (int Width, int Height) TargetSize(int width, int height)
     {
         if (Math.Max(width, height) > (long)MaxAspectRatio * Math.Min(width, height))
-            throw new ModelException($"A picture of {width} x {height} pixels: one side may be at most {MaxAspectRatio} times the other.");
-        double across = Factor * Math.Round((double)width / Factor), down = Factor * Math.Round((double)height / Factor); // half to even
+            throw new ModelException($"{width} x {height} pixels: one side may be at most {MaxAspectRatio} times the other.");
+        var across = Factor * Math.Round((double)width / Factor); // half to even, as Python rounds
+        var down = Factor * Math.Round((double)height / Factor);
         if (across * down > MaxPixels)
         {
             var shrink = Math.Sqrt((double)height * width / MaxPixels);
@@ -99,10 +101,10 @@ public sealed record Qwen2VlImageProcessor
 
     /// <summary>Resizes, rescales, normalizes and cuts a picture into patches.</summary>
     /// <returns>
-    /// Patches in the order in which they are merged (row of blocks, column of blocks, row in the block, column in the block); each is
+    /// Patches in the order of merging: row of blocks, column of blocks, row in the block, column in the block. Each is
     /// [3, TemporalPatchSize, PatchSize, PatchSize].
     /// </returns>
-    /// <exception cref="ModelException">The picture's shape is not acceptable, or not a multiple and not to be resized.</exception>
+    /// <exception cref="ModelException">The picture's shape is not accepted, or not a multiple and not to be resized.</exception>
     public ImagePatches Prepare(Image image)
     {
         if (Resizes)
@@ -122,11 +124,11 @@ public sealed record Qwen2VlImageProcessor
             for (var blockColumn = 0; blockColumn < across; blockColumn += MergeSize)
                 for (var row = 0; row < MergeSize; row++)
                     for (var column = 0; column < MergeSize; column++)
-                        Cut(image, (blockRow + row) * PatchSize, (blockColumn + column) * PatchSize, levels, patches.Row(index++));
+                        Cut(image, blockRow + row, blockColumn + column, levels, patches.Row(index++));
         return new ImagePatches(patches, 1, down, across);
     }
 
-    void Cut(Image image, int top, int left, float[] levels, Span<float> patch)
+    void Cut(Image image, int down, int across, float[] levels, Span<float> patch)
     {
         var frame = PatchSize * PatchSize;
         for (var colour = 0; colour < 3; colour++)
@@ -135,7 +137,7 @@ public sealed record Qwen2VlImageProcessor
             var to = 0;
             for (var y = 0; y < PatchSize; y++)
             {
-                var row = image.Row(top + y).Slice(3 * left, 3 * PatchSize);
+                var row = image.Row(down * PatchSize + y).Slice(3 * across * PatchSize, 3 * PatchSize);
                 for (var x = 0; x < PatchSize; x++)
                     frames[to++] = levels[256 * colour + row[3 * x + colour]];
             }
@@ -144,7 +146,7 @@ public sealed record Qwen2VlImageProcessor
         }
     }
 
-    /// <summary>The value of each byte in each colour: [3, 256]. Rescaled in double, then rounded; normalized in float, as NumPy does.</summary>
+    /// <summary>What each byte becomes, by colour: [3, 256]. Rescaled in double, normalized in float, as in NumPy.</summary>
     float[] Levels()
     {
         var levels = new float[3 * 256];

@@ -15,9 +15,10 @@ public enum Resampling
 
 /// <summary>Pillow's <c>Image.resize</c>, bit for bit.</summary>
 /// <remarks>
-/// When shrinking, the filter is stretched by the ratio. Weights have 22 fractional bits, sums are integers, and every pass rounds and
-/// clamps to a byte; a pass that would not change its size is left out. Rows come first, except (since Pillow 13) when the height loses
-/// many more pixels than the width. How many more is inferred: recorded results bound the factor between 1.2 and 3.
+/// When shrinking, the filter is stretched by the ratio. Weights have 22 fractional bits, sums are integers, and every pass
+/// rounds and clamps to a byte; a pass that would not change its size is left out. Rows come first, except (since Pillow 13)
+/// when the height loses many more pixels than the width. How many more is inferred: recorded results bound the factor
+/// between 1.2 and 3.
 /// </remarks>
 public static class Resize
 {

@@ -4,7 +4,7 @@ namespace Nibble.Tests.Models.Images;
 
 public class ColourTests
 {
-    /// <summary>T.871, clause 7, in double: every YCbCr within one level of it, as the integers round each term by itself.</summary>
+    /// <summary>T.871, clause 7, in double: one level of difference, as the integers round each term by itself.</summary>
     [Fact]
     public void YCbCr_follows_the_definition()
     {

@@ -93,7 +93,7 @@ public class ImageDecoderTests
         Assert.Throws<InvalidDataException>(() => ImageDecoder.CheckSize(1, 0));
     }
 
-    /// <summary>A size that is allowed as such, but that so few bytes cannot hold, is refused before pixels are allocated.</summary>
+    /// <summary>A size that is allowed, but that so few bytes cannot hold, is refused before pixels are allocated.</summary>
     [Theory]
     [InlineData("jpeg/baseline_444_8x8.jpg")]
     [InlineData("jpeg/progressive_420_17x13.jpg")]

@@ -9,7 +9,8 @@ namespace Nibble.Tests.Models.Images;
 /// <param name="Pixels">False where Pillow gives an error.</param>
 /// <param name="EitherIsFine">The other outcome is acceptable too.</param>
 /// <param name="Upright">SHA-256 of the RGB bytes after the EXIF orientation has been applied.</param>
-public sealed record ExpectedImage(string File, bool Pixels, bool EitherIsFine, int Width, int Height, string Stored, string Upright);
+public sealed record ExpectedImage(
+    string File, bool Pixels, bool EitherIsFine, int Width, int Height, string Stored, string Upright);
 
 static class ImageFixtures
 {

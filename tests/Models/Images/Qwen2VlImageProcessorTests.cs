@@ -91,7 +91,8 @@ public class Qwen2VlImageProcessorTests
     [Fact]
     public void Edges_are_numbers_of_pixels_and_min_and_max_pixels_win()
     {
-        var edges = Parse("""{"size": {"shortest_edge": 65536, "longest_edge": 16777216}, "patch_size": 16, "image_mean": 0.5}""");
+        var edges = Parse(
+            """{"size": {"shortest_edge": 65536, "longest_edge": 16777216}, "patch_size": 16, "image_mean": 0.5}""");
         Assert.Equal((65536L, 16777216L, 32), (edges.MinPixels, edges.MaxPixels, edges.Factor));
         Assert.Equal([0.5f, 0.5f, 0.5f], edges.Mean);
         Assert.Equal(9, Parse("""{"size": {"shortest_edge": 5, "longest_edge": 6}, "max_pixels": 9}""").MaxPixels);

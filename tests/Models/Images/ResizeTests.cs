@@ -38,7 +38,7 @@ public class ResizeTests
         Assert.Equal(sha256, ImageFixtures.Sha256(resized));
     }
 
-    /// <summary>The columns come first here; hashes of the pixels behind the pixel_values that Transformers recorded for these sizes.</summary>
+    /// <summary>Here columns come first; the hashes are of the pixels behind pixel_values that Transformers recorded.</summary>
     [Theory]
     [InlineData("b", 24, 40, "ce8e450d20dbd91f2a75460bd4939106200517563f11b3b9e2220ef19ad4695f")] // Mistral3
     [InlineData("b", 16, 32, "209d2adcc1f1829e9d0efba574cfa2a6e2de027fcf0895577699320a6b5e2580")] // Pixtral

@@ -99,7 +99,7 @@ ref struct ArithmeticDecoder
         /// <summary>The last line, which never leaves itself, is ours.</summary>
         public const int EvenOdds = 113;
 
-        /// <summary>T.81, table D.3: probability of the less probable symbol, next state after it, after the other, exchange.</summary>
+        /// <summary>T.81, table D.3: probability of the rarer symbol, state after it, after the other, exchange.</summary>
         public static readonly (int Estimate, byte AfterLess, byte AfterMore, bool Swaps)[] Table =
         [
             (0x5A1D, 1, 1, true), (0x2586, 14, 2, false), (0x1114, 16, 3, false), (0x080B, 18, 4, false),

@@ -60,7 +60,7 @@ ref struct ArithmeticScan(ReadOnlySpan<byte> file, int at, JpegTables tables) : 
         return sign == 1 ? -magnitude : magnitude;
     }
 
-    /// <summary>Where the contexts begin after a difference like this: zero, small or large, positive or negative. F.1.4.4.1.2.</summary>
+    /// <summary>Where the contexts begin after a difference like this: zero, small or large, and its sign. F.1.4.4.1.2.</summary>
     static int ContextOf(int difference, (int Lower, int Upper) conditioning)
     {
         var magnitude = Math.Abs((long)difference);
@@ -69,7 +69,7 @@ ref struct ArithmeticScan(ReadOnlySpan<byte> file, int at, JpegTables tables) : 
         return (magnitude <= 1 << conditioning.Upper ? 4 : 12) + (difference < 0 ? 4 : 0);
     }
 
-    /// <summary>Doubles <paramref name="leading"/> as often as it is told, then reads the bits below it. Figures F.23 and F.24.</summary>
+    /// <summary>Doubles the leading bit as often as it is told, then reads the bits below it. Figures F.23 and F.24.</summary>
     int DecodeMagnitude(byte[] contexts, int at, int leading)
     {
         for (; decoder.Decode(ref contexts[at]) == 1; at++)

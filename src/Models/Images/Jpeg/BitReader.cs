@@ -50,7 +50,7 @@ ref struct BitReader(ReadOnlySpan<byte> file, int at)
         return value;
     }
 
-    /// <summary>A value of <paramref name="n"/> bits whose leading zero says that it is negative. T.81, EXTEND of F.2.2.1.</summary>
+    /// <summary>A value of so many bits; a leading zero says that it is negative. T.81, EXTEND of F.2.2.1.</summary>
     public int ReadSigned(int n)
     {
         if (n == 0)

@@ -42,7 +42,7 @@ sealed class Frame
             throw new InvalidDataException($"samples of {precision} bits; only 8 bits are supported.");
         ImageDecoder.CheckSize(width, height);
         if (count is not (1 or 3 or 4) || data.Length != 6 + 3 * count)
-            throw new InvalidDataException($"{count} components in a frame header of {data.Length} bytes; 1, 3 or 4 are supported.");
+            throw new InvalidDataException($"{count} components in a frame header of {data.Length} bytes; 1, 3 or 4 may be.");
 
         var (hMax, vMax) = (1, 1);
         for (var i = 0; i < count; i++)
@@ -54,7 +54,15 @@ sealed class Frame
         }
 
         var components = new Component[count];
-        var frame = new Frame { Coding = coding, Width = width, Height = height, Components = components, HMax = hMax, VMax = vMax };
+        var frame = new Frame
+        {
+            Coding = coding,
+            Width = width,
+            Height = height,
+            Components = components,
+            HMax = hMax,
+            VMax = vMax,
+        };
         for (var i = 0; i < count; i++)
             components[i] = new Component(data.Slice(6 + 3 * i, 3), frame);
 

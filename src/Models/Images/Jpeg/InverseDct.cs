@@ -10,10 +10,11 @@ static class InverseDct
     const int FractionBits = 13, ExtraBits = 2;
 
     // Sums of cosines, sqrt(2) * cos(k pi / 16) = c(k), in 13 fractional bits.
-    const int C6 = 4433, C2MinusC6 = 6270, C2PlusC6 = 15137;                           // 0.541196100, 0.765366865, 1.847759065
-    const int C3 = 9633, C5MinusC3 = -3196, C3PlusC5 = -16069;                         // 1.175875602, -0.390180644, -1.961570560
-    const int C7MinusC3 = -7373, C1PlusC3 = -20995;                                    // -0.899976223, -2.562915447
-    const int OddSeven = 2446, OddFive = 16819, OddThree = 25172, OddOne = 12299;      // 0.298631336, 2.053119869, 3.072711026, 1.501321110
+    const int C6 = 4433, C2MinusC6 = 6270, C2PlusC6 = 15137;       // 0.541196100, 0.765366865, 1.847759065
+    const int C3 = 9633, C5MinusC3 = -3196, MinusC3MinusC5 = -16069; // 1.175875602, -0.390180644, -1.961570560
+    const int C7MinusC3 = -7373, MinusC1MinusC3 = -20995;          // -0.899976223, -2.562915447
+    const int OddSeven = 2446, OddFive = 16819;                    // 0.298631336, 2.053119869
+    const int OddThree = 25172, OddOne = 12299;                    // 3.072711026, 1.501321110
 
     /// <summary>T.81, A.3.3, level shift of A.3.1 included: what every faster version approximates. Never optimised.</summary>
     internal static void Definition(ReadOnlySpan<short> block, ReadOnlySpan<ushort> quantization, Span<byte> samples, int stride)
@@ -24,7 +25,8 @@ static class InverseDct
                 var sum = 0.0;
                 for (var v = 0; v < 8; v++)
                     for (var u = 0; u < 8; u++)
-                        sum += (u == 0 ? Math.Sqrt(0.5) : 1) * (v == 0 ? Math.Sqrt(0.5) : 1) * block[8 * v + u] * quantization[8 * v + u]
+                        sum += (u == 0 ? Math.Sqrt(0.5) : 1) * (v == 0 ? Math.Sqrt(0.5) : 1)
+                            * block[8 * v + u] * quantization[8 * v + u]
                             * Math.Cos((2 * x + 1) * u * Math.PI / 16) * Math.Cos((2 * y + 1) * v * Math.PI / 16);
                 samples[y * stride + x] = (byte)Math.Clamp(Math.Round(sum / 4) + 128, 0, 255);
             }
@@ -50,7 +52,7 @@ static class InverseDct
         }
     }
 
-    /// <summary>Eight values, <paramref name="step"/> apart, in place; then <paramref name="shift"/> bits are rounded off.</summary>
+    /// <summary>Eight values, a step apart, in place; then <paramref name="shift"/> bits are rounded off.</summary>
     static void Transform(Span<int> x, int step, int shift)
     {
         int x0 = x[0], x1 = x[step], x2 = x[2 * step], x3 = x[3 * step];
@@ -73,8 +75,8 @@ static class InverseDct
 
         // Odd half: four values, each from its own product and two of the shared ones.
         var shared = (x7 + x3 + x5 + x1) * C3;
-        int a = (x7 + x1) * C7MinusC3, b = (x5 + x3) * C1PlusC3;
-        int c = (x7 + x3) * C3PlusC5 + shared, d = (x5 + x1) * C5MinusC3 + shared;
+        int a = (x7 + x1) * C7MinusC3, b = (x5 + x3) * MinusC1MinusC3;
+        int c = (x7 + x3) * MinusC3MinusC5 + shared, d = (x5 + x1) * C5MinusC3 + shared;
         int odd3 = x7 * OddSeven + a + c, odd2 = x5 * OddFive + b + d, odd1 = x3 * OddThree + b + c, odd0 = x1 * OddOne + a + d;
 
         x[0] = even0 + odd0 >> shift;

@@ -7,7 +7,7 @@ namespace Nibble.Models.Images.Jpeg;
 /// </summary>
 ref struct JpegDecoder
 {
-    /// <summary>Scans of a progressive picture; encoders write about ten. Each costs a pass over all blocks and hardly any bytes.</summary>
+    /// <summary>Of a progressive picture; encoders write about ten. Each takes few bytes and a pass over all blocks.</summary>
     const int MaxScans = 256;
 
     readonly ReadOnlySpan<byte> file;
@@ -73,7 +73,9 @@ ref struct JpegDecoder
             case 0xC0 or 0xC1 or 0xC2 or 0xC9:
                 if (frame is not null)
                     throw new InvalidDataException("a second frame header.");
-                var coding = marker == 0xC2 ? Coding.Progressive : marker == 0xC9 ? Coding.ArithmeticSequential : Coding.Sequential;
+                var coding = marker == 0xC2 ? Coding.Progressive
+                    : marker == 0xC9 ? Coding.ArithmeticSequential
+                    : Coding.Sequential;
                 frame = Frame.Parse(coding, data, file.Length);
                 break;
             case 0xC4:
@@ -84,7 +86,7 @@ ref struct JpegDecoder
                 break;
             case >= 0xC3 and <= 0xCF:
                 throw new InvalidDataException(
-                    $"frames of kind {marker & 15} are not supported (lossless, hierarchical, or progressive with arithmetic coding).");
+                    $"frames of kind {marker & 15} (lossless, hierarchical, arithmetic progressive) are not supported.");
             case 0xDA:
                 ReadScan(data);
                 break;

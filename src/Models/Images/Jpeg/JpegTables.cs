@@ -21,9 +21,11 @@ sealed class JpegTables
     public ushort[] Quantization(int table) =>
         quantization[table] ?? throw new InvalidDataException($"quantization table {table} is used and not defined.");
 
-    public HuffmanTable Dc(int table) => dc[table] ?? throw new InvalidDataException($"Huffman table {table} (DC) is not defined.");
+    public HuffmanTable Dc(int table) =>
+        dc[table] ?? throw new InvalidDataException($"Huffman table {table} (DC) is not defined.");
 
-    public HuffmanTable Ac(int table) => ac[table] ?? throw new InvalidDataException($"Huffman table {table} (AC) is not defined.");
+    public HuffmanTable Ac(int table) =>
+        ac[table] ?? throw new InvalidDataException($"Huffman table {table} (AC) is not defined.");
 
     /// <summary>DQT, B.2.4.1.</summary>
     public void DefineQuantization(ReadOnlySpan<byte> data)
@@ -33,7 +35,7 @@ sealed class JpegTables
             var (wide, table) = (data[0] >> 4, data[0] & 15);
             var bytes = wide == 0 ? 1 : 2;
             if (wide > 1 || table > 3 || data.Length < 1 + 64 * bytes)
-                throw new InvalidDataException($"a quantization table (precision {wide}, number {table}) in {data.Length} bytes.");
+                throw new InvalidDataException($"quantization table {table} (precision {wide}) in {data.Length} bytes.");
             var factors = new ushort[64];
             for (var k = 0; k < 64; k++)
                 factors[Scan.ZigZag[k]] = wide == 0 ? data[1 + k] : BinaryPrimitives.ReadUInt16BigEndian(data[(1 + 2 * k)..]);
@@ -52,7 +54,7 @@ sealed class JpegTables
             foreach (var codes in data[1..Math.Min(17, data.Length)])
                 count += codes;
             if (kind > 1 || table > 3 || count > 256 || data.Length < 17 + count)
-                throw new InvalidDataException($"a Huffman table (kind {kind}, number {table}, {count} codes) in {data.Length} bytes.");
+                throw new InvalidDataException($"Huffman table {table} (kind {kind}, {count} codes) in {data.Length} bytes.");
             var symbols = data.Slice(17, count);
             if (kind == 0 && symbols.ContainsAnyExceptInRange((byte)0, (byte)15))
                 throw new InvalidDataException($"Huffman table {table} (DC) has a difference of more than 15 bits.");

@@ -1,6 +1,6 @@
 namespace Nibble.Models.Images.Jpeg;
 
-/// <summary>Huffman-coded blocks of the progressive mode: a band of coefficients, first or one more bit. T.81, G.1.2 and G.2.</summary>
+/// <summary>Huffman-coded blocks of the progressive mode: a band of coefficients, or a bit more of it. T.81, G.1.2.</summary>
 ref struct ProgressiveScan(ReadOnlySpan<byte> file, int at, JpegTables tables, Scan scan) : IEntropyDecoder
 {
     BitReader bits = new(file, at);
@@ -74,7 +74,7 @@ ref struct ProgressiveScan(ReadOnlySpan<byte> file, int at, JpegTables tables, S
         }
     }
 
-    /// <summary>Coefficients known to be not zero get a bit each as they are passed; new ones have magnitude 1. G.1.2.3.</summary>
+    /// <summary>Coefficients that are not zero get a bit each as they are passed; new ones have magnitude 1. G.1.2.3.</summary>
     void RefineBand(HuffmanTable ac, scoped Span<short> block)
     {
         var k = scan.First;

@@ -2,7 +2,7 @@ namespace Nibble.Models.Images.Jpeg;
 
 static class RestartMarker
 {
-    /// <summary>The place after the marker RST<paramref name="number"/>, which must stand at <paramref name="at"/>. T.81, F.2.2.4.</summary>
+    /// <summary>The place after the restart marker that must stand at <paramref name="at"/>. T.81, F.2.2.4.</summary>
     public static int Skip(ReadOnlySpan<byte> file, int at, int number)
     {
         while (at + 1 < file.Length && file[at] == 0xFF && file[at + 1] == 0xFF) // fill bytes

@@ -35,8 +35,10 @@ sealed record Scan(ScanComponent[] Components, int First, int Last, int High, in
     /// <summary>Coefficient positions in the order of the file: row order index by zigzag index. T.81, figure A.6.</summary>
     public static ReadOnlySpan<byte> ZigZag =>
     [
-        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5, 12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
-        35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51, 58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
+        0, 1, 8, 16, 9, 2, 3, 10, 17, 24, 32, 25, 18, 11, 4, 5,
+        12, 19, 26, 33, 40, 48, 41, 34, 27, 20, 13, 6, 7, 14, 21, 28,
+        35, 42, 49, 56, 57, 50, 43, 36, 29, 22, 15, 23, 30, 37, 44, 51,
+        58, 59, 52, 45, 38, 31, 39, 46, 53, 60, 61, 54, 47, 55, 62, 63,
     ];
 
     public static Scan Parse(ReadOnlySpan<byte> data, Frame frame)
@@ -65,7 +67,7 @@ sealed record Scan(ScanComponent[] Components, int First, int Last, int High, in
             : new Scan(components, 0, 63, 0, 0);
     }
 
-    /// <summary>Decodes every block of the scan. T.81, A.2: alone, a component's own blocks; together, whole coded units.</summary>
+    /// <summary>Decodes every block of the scan. T.81, A.2: a component's own blocks alone; whole coded units together.</summary>
     /// <returns>Where the scan ends in the file.</returns>
     public int Run<T>(ref T decoder, Frame frame, int restartInterval) where T : IEntropyDecoder, allows ref struct
     {

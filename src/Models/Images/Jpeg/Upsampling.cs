@@ -7,7 +7,7 @@ namespace Nibble.Models.Images.Jpeg;
 /// </remarks>
 static class Upsampling
 {
-    /// <summary>Row <paramref name="y"/> of the picture; at least the picture's width of <paramref name="row"/> is written.</summary>
+    /// <summary>A row of the picture; at least the picture's width of <paramref name="row"/> is written.</summary>
     public static void Row(Component component, int y, Span<byte> row)
     {
         var (across, down) = (component.HorizontalRatio, component.VerticalRatio);

@@ -3,7 +3,7 @@ using System.Text;
 
 namespace Nibble.Models.Images.Png;
 
-/// <summary>The chunks of a PNG file in order, each with its checksum verified. PNG (third edition), clauses 5.3 and 5.5.</summary>
+/// <summary>The chunks of a PNG file, each with its checksum verified. PNG (third edition), clauses 5.3 and 5.5.</summary>
 ref struct PngChunks(ReadOnlySpan<byte> file)
 {
     static readonly uint[] CrcTable = MakeCrcTable();
@@ -28,7 +28,7 @@ ref struct PngChunks(ReadOnlySpan<byte> file)
         var length = BinaryPrimitives.ReadUInt32BigEndian(rest);
         Type = Encoding.Latin1.GetString(rest.Slice(4, 4));
         if (length > rest.Length - 12)
-            throw new InvalidDataException($"chunk {Type} at byte {at} says {length} bytes; the file has {rest.Length - 12} left.");
+            throw new InvalidDataException($"chunk {Type} at byte {at} says {length} bytes; {rest.Length - 12} are left.");
         Data = rest.Slice(8, (int)length);
 
         var stated = BinaryPrimitives.ReadUInt32BigEndian(rest[(8 + Data.Length)..]);

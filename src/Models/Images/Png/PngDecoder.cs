@@ -3,7 +3,7 @@ namespace Nibble.Models.Images.Png;
 /// <summary>PNG (third edition, W3C): every colour type, depth and interlacing, to the RGB bytes that Pillow gives.</summary>
 static class PngDecoder
 {
-    /// <summary>A deflate stream holds at most 1032 bytes per byte: a match of 258 in two bits (RFC 1951, clause 3.2.5).</summary>
+    /// <summary>Deflate expands a byte to 1032 at most: a match of 258 in two bits. RFC 1951, clause 3.2.5.</summary>
     const long LargestExpansion = 1032;
 
     // Clause 8.1: first column and row of each pass, and the steps between its columns and rows.

@@ -2,7 +2,7 @@ using System.IO.Compression;
 
 namespace Nibble.Models.Images.Png;
 
-/// <summary>Rows of samples: inflated as far as they are needed, and the filters taken back. PNG (third edition), clause 9.</summary>
+/// <summary>Rows of samples, inflated as far as needed, their filters taken back. PNG (third edition), clause 9.</summary>
 /// <param name="longest">Bytes of the longest row.</param>
 /// <param name="pixelBytes">How far back the filters look.</param>
 sealed class PngRows(Stream compressed, int longest, int pixelBytes) : IDisposable
