@@ -14,16 +14,16 @@ static class Units
         var unit = 0;
         for (; value >= 1024 && unit < Binary.Length - 1; unit++)
             value /= 1024;
-        return string.Create(CultureInfo.InvariantCulture, unit == 0 ? $"{bytes} B" : $"{value:0.0} {Binary[unit]}");
+        return unit == 0 ? $"{bytes} B" : string.Create(CultureInfo.InvariantCulture, $"{value:0.0} {Binary[unit]}");
     }
 
     /// <summary>Like <c>1h 04m</c>, <c>2m 31s</c>, <c>8.2s</c>.</summary>
-    public static string Time(TimeSpan time) => string.Create(CultureInfo.InvariantCulture, time switch
+    public static string Time(TimeSpan time) => time switch
     {
-        { TotalHours: >= 1 } => $"{(long)time.TotalHours}h {time.Minutes:00}m",
-        { TotalMinutes: >= 1 } => $"{time.Minutes}m {time.Seconds:00}s",
-        _ => $"{time.TotalSeconds:0.0}s",
-    });
+        { TotalHours: >= 1 } => string.Create(CultureInfo.InvariantCulture, $"{(long)time.TotalHours}h {time.Minutes:00}m"),
+        { TotalMinutes: >= 1 } => string.Create(CultureInfo.InvariantCulture, $"{time.Minutes}m {time.Seconds:00}s"),
+        _ => string.Create(CultureInfo.InvariantCulture, $"{time.TotalSeconds:0.0}s"),
+    };
 
     /// <summary>Four significant digits.</summary>
     public static string Number(double value) => value.ToString(Math.Abs(value) is >= 1e-3 and < 1e5 or 0 ? "0.####" : "0.###e+0", CultureInfo.InvariantCulture);

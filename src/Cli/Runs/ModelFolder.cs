@@ -1,3 +1,4 @@
+using System.Text.Json;
 using Nibble.Export;
 using Nibble.Models;
 using Nibble.Models.Architectures;
@@ -81,8 +82,21 @@ sealed class ModelFolder : IDisposable
 
     Qwen2VlImageProcessor? Processor() => ImageToken is null ? null
         : File.Exists(In("preprocessor_config.json"))
-            ? Qwen2VlImageProcessor.Parse(Read("preprocessor_config.json"), In("preprocessor_config.json"))
+            ? Qwen2VlImageProcessor.Parse(Json("preprocessor_config.json"), In("preprocessor_config.json"))
             : throw new CheckpointException(In("preprocessor_config.json"), "not found; a model that takes pictures needs it");
+
+    JsonElement Json(string name)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(Read(name));
+            return document.RootElement.Clone();
+        }
+        catch (JsonException error)
+        {
+            throw new CheckpointException(In(name), $"not JSON: {error.Message}", inner: error);
+        }
+    }
 
     byte[] Read(string name)
     {
