@@ -4,11 +4,12 @@ namespace Nibble.Tests.Models.Tokenizer;
 
 public class AddedTokenFinderTests
 {
-    static (AddedToken, Text) Token(int id, string spelling, bool stripRight = false) =>
-        (new AddedToken(id, spelling, Special: false, StripLeft: false, stripRight, SingleWord: false, Normalized: false), Text.Of(spelling));
+    static (AddedToken, Text) Token(int id, string spelling) =>
+        (new AddedToken(id, spelling, false, false, false, false, false), Text.Of(spelling));
 
     static string Cut(string text, params (AddedToken, Text)[] tokens) =>
-        string.Join(" ", new AddedTokenFinder(tokens).Cut(Text.Of(text)).Select(cut => $"{cut.Start}-{cut.End}:{cut.Token?.Id.ToString() ?? "text"}"));
+        string.Join(" ", new AddedTokenFinder(tokens).Cut(Text.Of(text))
+            .Select(cut => $"{cut.Start}-{cut.End}:{cut.Token?.Id.ToString() ?? "text"}"));
 
     [Fact]
     public void Of_two_tokens_spelled_alike_the_first_counts() =>

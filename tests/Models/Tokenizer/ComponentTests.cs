@@ -36,9 +36,11 @@ public class ComponentTests
         {
             var text = Text.Of(item[0].GetString()!, aligned: true);
             var pieces = preTokenizer.Cut(new Pieces(text, [(0, text.Length)]));
-            var expected = item[1].EnumerateArray().Select(piece => (piece[0].GetString()!, piece[1].GetInt32(), piece[2].GetInt32()));
+            var expected = item[1].EnumerateArray()
+                .Select(piece => (piece[0].GetString()!, piece[1].GetInt32(), piece[2].GetInt32()));
+            var all = pieces.Text;
             Assert.Equal(expected, pieces.Ranges.Select(range =>
-                (pieces.Text.Slice(range.Start, range.End).ToString(), pieces.Text.StartOf(range.Start), pieces.Text.EndOf(range.End - 1))));
+                (all.Slice(range.Start, range.End).ToString(), all.StartOf(range.Start), all.EndOf(range.End - 1))));
         }
     }
 

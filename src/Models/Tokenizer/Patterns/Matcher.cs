@@ -15,7 +15,7 @@ ref struct Matcher(Instruction[] program, ReadOnlySpan<int> text, string source)
     Choice[] stack = new Choice[32];
     int height = 0;
 
-    /// <summary>Where to go on: at <see cref="Position"/>, or (Least ≥ 0) at every position from just below it down to Least.</summary>
+    /// <summary>Where to go on: at Position or, if Least ≥ 0, at every position from just below it down to Least.</summary>
     record struct Choice(int Next, int Position, int Least);
 
     /// <summary>The end of the match that begins exactly here, or -1.</summary>
