@@ -55,6 +55,18 @@ public class ComponentTests
     }
 
     [Fact]
+    public void Every_piece_before_ByteLevel_gets_its_prefix_space()
+    {
+        var config = """
+            {"type":"Sequence","pretokenizers":[
+                {"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]}
+            """u8;
+        var text = Text.Of("a1 b");
+        var pieces = PreTokenizer.Read(Field(Json(config.ToArray())))!.Cut(new Pieces(text, [(0, text.Length)]));
+        Assert.Equal(["Ġa", "Ġ1", "Ġb"], pieces.Ranges.Select(range => pieces.Text.Slice(range.Start, range.End).ToString()));
+    }
+
+    [Fact]
     public void Normalizers_in_a_sequence_run_in_order()
     {
         var config = """{"type":"Sequence","normalizers":[{"type":"Prepend","prepend":"A"},{"type":"Lowercase"}]}"""u8;
