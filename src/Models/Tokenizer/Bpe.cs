@@ -115,7 +115,7 @@ sealed class Bpe
         }
     }
 
-    /// <summary>The same in n log n: a linked list of symbols and a queue of pairs, in which outdated ones are passed over.</summary>
+    /// <summary>The same in n log n: a linked list of symbols and a queue of pairs; outdated ones are passed over.</summary>
     internal (List<int> Ids, List<int> Lengths) MergeByQueue(List<int> ids, List<int> lengths)
     {
         var count = ids.Count;

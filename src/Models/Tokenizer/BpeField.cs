@@ -42,7 +42,7 @@ static class BpeField
             if (!vocabulary.Ids.TryGetValue(left, out var leftId) || !vocabulary.Ids.TryGetValue(right, out var rightId)
                 || !vocabulary.Ids.TryGetValue(left + right, out var id))
                 throw new ModelException(
-                    $"{field.Place}[{rank}]: \"{left}\", \"{right}\" and \"{left + right}\" must all be tokens of the vocabulary.");
+                    $"{field.Place}[{rank}]: \"{left}\", \"{right}\" and \"{left + right}\" must all be tokens.");
             merges[Bpe.Pair(leftId, rightId)] = (rank++, id); // of two alike the later counts, as in the original
         }
         return merges;

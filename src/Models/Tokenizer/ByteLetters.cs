@@ -2,7 +2,7 @@ using System.Text;
 
 namespace Nibble.Models.Tokenizer;
 
-/// <summary>GPT-2's alphabet: each byte is one printable letter, so that any text can be spelled without unknown characters.</summary>
+/// <summary>GPT-2's alphabet: each byte is one printable letter, so that no text has unknown characters.</summary>
 /// <remarks>Printable Latin-1 bytes are themselves; the other 68 are, in order, the letters from U+0100 on.</remarks>
 static class ByteLetters
 {
@@ -29,7 +29,7 @@ static class ByteLetters
         }
     }
 
-    /// <summary>The bytes a token stands for; a token with any other character than these letters stands for its own UTF-8.</summary>
+    /// <summary>The bytes a token stands for: its own UTF-8 when it has any other character than these letters.</summary>
     public static byte[] BytesOf(string token)
     {
         var result = new byte[token.Length];

@@ -1,7 +1,7 @@
 namespace Nibble.Models.Tokenizer;
 
 /// <summary>Remembers the tokens of recent pieces. Each piece has one place; a newer one there replaces the older.</summary>
-/// <remarks>Entries are immutable and published by one reference write, so that any thread may read and write without a lock.</remarks>
+/// <remarks>Entries are immutable and published by one reference write, so that no thread needs a lock.</remarks>
 sealed class PieceCache
 {
     const int Places = 1 << 15; // at most about 10 MB of English pieces

@@ -56,7 +56,8 @@ abstract class PostProcessor
                     sequences += sequence["id"].Text() == "A" ? 1 : throw sequence.Wrong("the sequence A");
                 else
                     (sequences == 0 ? before : after).AddRange(IdsOf(field, item["SpecialToken"]["id"], vocabulary));
-            return sequences == 1 ? new Template([.. before], [.. after]) : throw field["single"].Wrong("a template with one sequence");
+            return sequences == 1 ? new Template([.. before], [.. after])
+                : throw field["single"].Wrong("a template with one sequence");
         }
 
         static IEnumerable<int> IdsOf(Field field, Field name, Vocabulary vocabulary)

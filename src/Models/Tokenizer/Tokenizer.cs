@@ -46,7 +46,7 @@ public sealed class Tokenizer
     /// <summary>Reads a <c>tokenizer.json</c>.</summary>
     /// <param name="tokenizerJson">The file's bytes, UTF-8.</param>
     /// <param name="origin">Its name, for errors.</param>
-    /// <exception cref="ModelException">Damaged, inconsistent, or of a kind that is not supported; the message names the place.</exception>
+    /// <exception cref="ModelException">Damaged, inconsistent or of an unsupported kind; the message names the place.</exception>
     public static Tokenizer Parse(ReadOnlySpan<byte> tokenizerJson, string origin)
     {
         if (tokenizerJson.Length > LargestFile)
@@ -112,7 +112,7 @@ public sealed class Tokenizer
     {
         ArgumentNullException.ThrowIfNull(text);
         if (text.Length > LongestText)
-            throw new ModelException($"A text of {text.Length} characters is too long; at most {LongestText} are encoded at once.");
+            throw new ModelException($"A text has {text.Length} characters; at most {LongestText} are encoded at once.");
         var tokens = new Tokens([], aligned ? [] : null);
         var lengths = new List<int>();
         var raw = Text.Of(text, aligned);

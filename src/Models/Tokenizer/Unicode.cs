@@ -18,10 +18,11 @@ static class Unicode
     /// <summary>The White_Space property (PropList.txt).</summary>
     public static bool IsSpace(int point) => point is >= 9 and <= 13 or 0x85 || Is(point, Separator);
 
-    /// <summary><c>\w</c> of Unicode Technical Standard 18, annex C: alphabetic, marks, decimal digits, connectors, joiners.</summary>
+    /// <summary><c>\w</c> of UTS 18, annex C: alphabetic, marks, decimal digits, connectors, joiners.</summary>
     public static bool IsWord(int point) => Is(point, Word)
         || point is 0x200C or 0x200D
-        || point is >= 0x24B6 and <= 0x24E9 or >= 0x1F130 and <= 0x1F149 or >= 0x1F150 and <= 0x1F169 or >= 0x1F170 and <= 0x1F189;
+        || point is >= 0x24B6 and <= 0x24E9 // letters in circles and squares are alphabetic
+        || point is >= 0x1F130 and <= 0x1F149 or >= 0x1F150 and <= 0x1F169 or >= 0x1F170 and <= 0x1F189;
 
     /// <summary>The Script property Han (Scripts.txt).</summary>
     public static bool IsHan(int point)

@@ -15,7 +15,8 @@ public class BpeTests
         for (var length = 0; length <= 200; length++)
         {
             // few letters, so that most pairs merge; runs, so that equal pairs overlap
-            var ids = Enumerable.Range(0, length).Select(_ => letters[random.Next(length % 2 == 0 ? letters.Length : 2)]).ToList();
+            var kinds = length % 2 == 0 ? letters.Length : 2;
+            var ids = Enumerable.Range(0, length).Select(_ => letters[random.Next(kinds)]).ToList();
             var lengths = Enumerable.Repeat(1, length).ToList();
             var (expectedIds, expectedLengths) = model.MergeByScan([.. ids], [.. lengths]);
             var (actualIds, actualLengths) = model.MergeByQueue(ids, lengths);

@@ -36,9 +36,11 @@ public class ComponentTests
         {
             var text = Text.Of(item[0].GetString()!, aligned: true);
             var pieces = preTokenizer.Cut(new Pieces(text, [(0, text.Length)]));
-            var expected = item[1].EnumerateArray().Select(piece => (piece[0].GetString()!, piece[1].GetInt32(), piece[2].GetInt32()));
+            var expected = item[1].EnumerateArray()
+                .Select(piece => (piece[0].GetString()!, piece[1].GetInt32(), piece[2].GetInt32()));
+            var all = pieces.Text;
             Assert.Equal(expected, pieces.Ranges.Select(range =>
-                (pieces.Text.Slice(range.Start, range.End).ToString(), pieces.Text.StartOf(range.Start), pieces.Text.EndOf(range.End - 1))));
+                (all.Slice(range.Start, range.End).ToString(), all.StartOf(range.Start), all.EndOf(range.End - 1))));
         }
     }
 
@@ -50,6 +52,18 @@ public class ComponentTests
             var bytes = item[0].EnumerateArray().SelectMany(token => ByteLetters.BytesOf(token.GetString()!)).ToArray();
             Assert.Equal(item[1].GetString(), System.Text.Encoding.UTF8.GetString(bytes));
         }
+    }
+
+    [Fact]
+    public void Every_piece_before_ByteLevel_gets_its_prefix_space()
+    {
+        var config = """
+            {"type":"Sequence","pretokenizers":[
+                {"type":"Digits","individual_digits":true},{"type":"ByteLevel","add_prefix_space":true,"use_regex":true}]}
+            """u8;
+        var text = Text.Of("a1 b");
+        var pieces = PreTokenizer.Read(Field(Json(config.ToArray())))!.Cut(new Pieces(text, [(0, text.Length)]));
+        Assert.Equal(["Ġa", "Ġ1", "Ġb"], pieces.Ranges.Select(range => pieces.Text.Slice(range.Start, range.End).ToString()));
     }
 
     [Fact]

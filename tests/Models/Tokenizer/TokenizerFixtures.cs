@@ -37,5 +37,6 @@ static class TokenizerFixtures
     public static string[] Strings(JsonElement item, string name) =>
         [.. item.GetProperty(name).EnumerateArray().Select(text => text.GetString()!)];
 
-    public static string? Find(JsonElement item, string name) => item.TryGetProperty(name, out var value) ? value.GetString() : null;
+    public static string? Find(JsonElement item, string name) =>
+        item.TryGetProperty(name, out var value) ? value.GetString() : null;
 }

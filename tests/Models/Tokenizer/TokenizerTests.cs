@@ -83,7 +83,8 @@ public class TokenizerTests
         var tokenizer = Load(style);
         foreach (var item in Cases(style, "long"))
         {
-            var text = string.Concat(Enumerable.Repeat(item.GetProperty("unit").GetString()!, item.GetProperty("count").GetInt32()));
+            var unit = item.GetProperty("unit").GetString()!;
+            var text = string.Concat(Enumerable.Repeat(unit, item.GetProperty("count").GetInt32()));
             var ids = tokenizer.Encode(text, addSpecialTokens: false);
             Assert.Equal(item.GetProperty("tokens").GetInt32(), ids.Length);
             Assert.Equal(item.GetProperty("sha256").GetString(),
@@ -96,11 +97,13 @@ public class TokenizerTests
     {
         var folder = Repository.Path("samples/shapes-vlm");
         var tokenizer = ByteLevelTokenizer.Parse(File.ReadAllBytes(Path.Combine(folder, "tokenizer.json")), "shapes-vlm");
-        var samples = Json(File.ReadAllBytes(Path.Combine(folder, "reference.json"))).GetProperty("samples").EnumerateArray().ToArray();
+        var reference = Json(File.ReadAllBytes(Path.Combine(folder, "reference.json")));
+        var samples = reference.GetProperty("samples").EnumerateArray().ToArray();
         Assert.Equal(12, samples.Length);
         foreach (var sample in samples)
         {
-            var prompt = $"<|im_start|>user\n{Images(sample)}{sample.GetProperty("question").GetString()}<|im_end|>\n<|im_start|>assistant\n";
+            var question = Images(sample) + sample.GetProperty("question").GetString();
+            var prompt = $"<|im_start|>user\n{question}<|im_end|>\n<|im_start|>assistant\n";
             Assert.Equal(Ints(sample, "prompt_token_ids"), tokenizer.Encode(prompt));
 
             var answer = Ints(sample, "generated_token_ids");

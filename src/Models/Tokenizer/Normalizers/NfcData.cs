@@ -1,6 +1,6 @@
 namespace Nibble.Models.Tokenizer.Normalizers;
 
-/// <summary>Canonical decompositions and combining classes of Unicode 14.0 (UnicodeData.txt, fields 5 and 3), in hexadecimal.</summary>
+/// <summary>Canonical decompositions and combining classes (UnicodeData.txt 14.0, fields 5 and 3), in hexadecimal.</summary>
 /// <remarks>Generated. Hangul syllables are left out: arithmetic gives them (The Unicode Standard, section 3.12).</remarks>
 static class NfcData
 {

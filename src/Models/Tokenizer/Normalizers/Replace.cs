@@ -14,7 +14,7 @@ sealed class Replace(Pattern pattern, string content) : Normalizer
         if (matches.Count == 0 || text.Length == 0)
             return text;
         if ((long)matches.Count * content.Length > Tokenizer.LongestText - text.Length)
-            throw new ModelException($"The normalizer makes more than {Tokenizer.LongestText} code points of a text of {text.Length}.");
+            throw new ModelException($"The normalizer makes more than {Tokenizer.LongestText} code points of {text.Length}.");
         var result = new Text(text.Aligned, text.Length);
         var done = 0;
         foreach (var (start, end) in matches)

@@ -5,7 +5,7 @@ namespace Nibble.Models.Tokenizer.PreTokenizers;
 /// <summary>A text and the pieces it is cut into; what lies in no piece is dropped.</summary>
 sealed record Pieces(Text Text, List<(int Start, int End)> Ranges);
 
-/// <summary>Cuts a text into the pieces that are merged each by itself: the <c>pre_tokenizer</c> of <c>tokenizer.json</c>.</summary>
+/// <summary>Cuts a text into pieces that are merged each by itself: the <c>pre_tokenizer</c> of the file.</summary>
 abstract class PreTokenizer
 {
     const string Supported = "ByteLevel, Split, Digits, Sequence";
@@ -21,7 +21,8 @@ abstract class PreTokenizer
         return type switch
         {
             "ByteLevel" => new ByteLevel(found.Flag("add_prefix_space", true), found.Flag("use_regex", true)),
-            "Split" => new Split(PatternField.Read(found["pattern"]), Split.ReadBehavior(found["behavior"]), found.Flag("invert", false)),
+            "Split" => new Split(
+                PatternField.Read(found["pattern"]), Split.ReadBehavior(found["behavior"]), found.Flag("invert", false)),
             "Digits" => new Split(Pattern.Parse("\\p{N}"),
                 found.Flag("individual_digits", false) ? SplitBehavior.Isolated : SplitBehavior.Contiguous, invert: false),
             "Sequence" => new Sequence([.. found["pretokenizers"].Items().Select(item => Read(item)).OfType<PreTokenizer>()]),
