@@ -139,7 +139,7 @@ public sealed class ModelOptParityTests
         }
         else
         {
-            var hash = Convert.ToHexStringLower(SHA256.HashData(Bytes(ours)))[..16];
+            var hash = System.Convert.ToHexStringLower(SHA256.HashData(Bytes(ours)))[..16];
             Assert.True(entry[2].GetString() == hash, $"{name}: expected hash {entry[2]}, found {hash}");
         }
     }
