@@ -1,8 +1,8 @@
 namespace Nibble.Tests.Support;
 
 /// <summary>
-/// Floats against their definition in double. A NaN equals a NaN and an infinity only itself. Each tolerance is named here, with the
-/// largest error measured over the tests that use it (all three vector widths).
+/// Floats against their definition in double. A NaN equals a NaN and an infinity only itself. Each tolerance is named here, with
+/// the largest error measured over the tests that use it (all three vector widths).
 /// </summary>
 static class Close
 {
@@ -21,7 +21,9 @@ static class Close
     public const double Attention = 2e-6; // 1.1e-6 of the largest
     public const double AttentionOfLargeScores = 1e-3; // 2.3e-4: scores near 10 000 have a unit in the last place of 1e-3
 
-    /// <summary>Below it the definition 1 + tanh u has no digits left, and 1.702 x is rounded too coarsely for the exponent.</summary>
+    /// <summary>
+    /// Below it the definition 1 + tanh u has no digits left, and 1.702 x is rounded too coarsely for the exponent.
+    /// </summary>
     public const double Tail = 1e-12;
 
     /// <summary>Where e^x overflows, the result is 0 instead of x·e^x: 2.6e-37 at -88.7.</summary>
@@ -35,8 +37,8 @@ static class Close
     public const double Divergence = 2e-6; // asked of float32 implementations, relative to the larger of 1 and the value
 
     /// <summary>
-    /// |expected - actual| at most <paramref name="relative"/> · |expected| + <paramref name="absolute"/>, element by element. The
-    /// message names the element that is furthest off.
+    /// |expected - actual| at most <paramref name="relative"/> · |expected| + <paramref name="absolute"/>, element by element.
+    /// The message names the element that is furthest off.
     /// </summary>
     public static void Assert(ReadOnlySpan<double> expected, ReadOnlySpan<float> actual, double relative, double absolute = 0,
         string because = "")

@@ -31,9 +31,9 @@ static class Draw
     /// <summary>Zeros of both signs, subnormals, the edges of exp, the largest numbers, infinities and NaN.</summary>
     public static float[] Extremes() =>
     [
-        0, -0f, float.Epsilon, -float.Epsilon, 1.1754944e-38f, -1.1754942e-38f, 1e-30f, -1e-30f, 1e-7f, -1e-7f, 0.5f, -0.5f, 1, -1,
-        3.5f, -3.5f, 10, -10, 14.4f, -14.4f, 14.6f, -14.6f, 50, -50, 87.3f, -87.3f, 88.7f, -88.7f, 88.8f, -88.8f, 103, -103, 104, -104,
-        105, -105, 1e4f, -1e4f, 1e12f, -1e12f, 1e30f, -1e30f, float.MaxValue, float.MinValue,
+        0, -0f, float.Epsilon, -float.Epsilon, 1.1754944e-38f, -1.1754942e-38f, 1e-30f, -1e-30f, 1e-7f, -1e-7f, 0.5f, -0.5f,
+        1, -1, 3.5f, -3.5f, 10, -10, 14.4f, -14.4f, 14.6f, -14.6f, 50, -50, 87.3f, -87.3f, 88.7f, -88.7f, 88.8f, -88.8f,
+        103, -103, 104, -104, 105, -105, 1e4f, -1e4f, 1e12f, -1e12f, 1e30f, -1e30f, float.MaxValue, float.MinValue,
         float.PositiveInfinity, float.NegativeInfinity, float.NaN,
     ];
 

@@ -1,12 +1,12 @@
 namespace Nibble.Tensors.Ops;
 
 /// <summary>
-/// y = softmax(scale · q·kᵀ, over the visible keys) · v, head by head. arXiv:1706.03762, equation 1; G of the H query heads' keys and
-/// values are shared by H / G heads each, arXiv:2305.13245.
+/// y = softmax(scale · q·kᵀ, over the visible keys) · v, head by head. arXiv:1706.03762, equation 1; G of the H query heads' keys
+/// and values are shared by H / G heads each, arXiv:2305.13245.
 /// </summary>
 /// <remarks>
-/// The T × S matrix never exists: keys are visited in tiles with a running maximum and sum, arXiv:1805.02867, algorithm 3. A value of a
-/// key that a query does not see must still be finite: it may be multiplied with zero.
+/// The T × S matrix never exists: keys are visited in tiles with a running maximum and sum, arXiv:1805.02867, algorithm 3. A
+/// value of a key that a query does not see must still be finite: it may be multiplied with zero.
 /// </remarks>
 public static class Attention
 {
@@ -17,7 +17,9 @@ public static class Attention
     /// <param name="mask">The keys each query sees.</param>
     /// <param name="scale">Multiplies the scores, 1/√d mostly.</param>
     /// <param name="softCap">A score s becomes softCap · tanh(s / softCap); 0 for none. arXiv:2408.00118, section 2.</param>
-    /// <param name="sinks">[H] F32: one more score per head, whose key has the value zero; or null. arXiv:2508.10925, section 2.2.</param>
+    /// <param name="sinks">
+    /// [H] F32: one more score per head, whose key has the value zero; or null. arXiv:2508.10925.
+    /// </param>
     /// <exception cref="ShapeException">The shapes or the mask do not fit, or a tensor is not F32.</exception>
     public static void Apply(Tensor q, Tensor k, Tensor v, Tensor y, AttentionMask mask, float scale, float softCap = 0,
         Tensor? sinks = null)
@@ -99,7 +101,8 @@ public static class Attention
 }
 
 /// <summary>The arguments of one attention. Holding the tensors, it keeps them alive while their addresses are in use.</summary>
-sealed class AttentionProblem(Tensor q, Tensor k, Tensor v, Tensor y, AttentionMask mask, float scale, float softCap, Tensor? sinks)
+sealed class AttentionProblem(Tensor q, Tensor k, Tensor v, Tensor y, AttentionMask mask, float scale, float softCap,
+    Tensor? sinks)
 {
     public Tensor Q => q;
 

@@ -11,12 +11,16 @@ public abstract class AttentionMask
     /// <summary>Every query sees every key.</summary>
     public static AttentionMask Full { get; } = new Everything();
 
-    /// <summary>Causal, and a query sees only itself and the <paramref name="width"/> - 1 keys before it. arXiv:2310.06825, section 2.</summary>
+    /// <summary>
+    /// Causal, and a query sees only itself and the <paramref name="width"/> - 1 keys before it. arXiv:2310.06825, section 2.
+    /// </summary>
     /// <exception cref="ShapeException">The width is not positive.</exception>
     public static AttentionMask SlidingWindow(int width) => width > 0 ? new Window(width)
         : throw new ShapeException($"Attention: a sliding window must have a positive width; got {width}.");
 
-    /// <summary>Queries and keys are the same tokens, cut into blocks; a query sees its own block. Windows and pictures of a vision tower.</summary>
+    /// <summary>
+    /// Queries and keys are the same tokens, cut into blocks; a query sees its own block. Windows and pictures of a vision tower.
+    /// </summary>
     /// <param name="cumulativeLengths">0, then the end of each block; the last is T = S.</param>
     /// <exception cref="ShapeException">The list does not begin with 0 or is not ascending.</exception>
     public static AttentionMask Blocks(int[] cumulativeLengths)
@@ -36,7 +40,9 @@ public abstract class AttentionMask
         return new Runs(from, to, isSquare: true);
     }
 
-    /// <summary>Query t sees the keys from[t] to to[t] - 1. Prefixes and pictures that see themselves both ways; attention in chunks.</summary>
+    /// <summary>
+    /// Query t sees the keys from[t] to to[t] - 1. Prefixes and pictures that see themselves both ways; attention in chunks.
+    /// </summary>
     /// <param name="from">T first keys, from 0.</param>
     /// <param name="to">T ends, at most S; a query whose end is not after its beginning sees nothing.</param>
     /// <exception cref="ShapeException">The lists differ in length, or a key is negative.</exception>
@@ -73,7 +79,8 @@ public abstract class AttentionMask
         internal override void Check(int queries, int keys)
         {
             if (queries > keys)
-                throw new ShapeException($"Attention: causal queries are the last of the keys; got {queries} queries, {keys} keys.");
+                throw new ShapeException(
+                    $"Attention: causal queries are the last of the keys; got {queries} queries, {keys} keys.");
         }
     }
 
@@ -84,7 +91,8 @@ public abstract class AttentionMask
         internal override void Check(int queries, int keys)
         {
             if (queries != from.Length || isSquare && keys != queries)
-                throw new ShapeException($"Attention: the mask is for {from.Length} queries{(isSquare ? " and as many keys" : "")}; " +
+                throw new ShapeException(
+                    $"Attention: the mask is for {from.Length} queries{(isSquare ? " and as many keys" : "")}; " +
                     $"got {queries} queries, {keys} keys.");
             foreach (var end in to)
                 if (end > keys)

@@ -3,8 +3,8 @@ using System.Runtime.CompilerServices;
 namespace Nibble.Tensors.Ops;
 
 /// <summary>
-/// Attention of a few queries, as in decoding. The keys are read once, in the order of memory, by all heads; long sequences are cut
-/// into chunks that are worked on independently and then combined, in order.
+/// Attention of a few queries, as in decoding. The keys are read once, in the order of memory, by all heads; long sequences are
+/// cut into chunks that are worked on independently and then combined, in order.
 /// </summary>
 static unsafe class AttentionRows
 {
@@ -52,8 +52,8 @@ static unsafe class AttentionRows
         where V : struct, IFloats<V>
     {
         long row = (long)query * p.Heads + head, key = (long)from * p.Groups + group;
-        Dots<V>((float*)p.Q.Pointer + row * p.Width, (float*)p.K.Pointer + key * p.Width, (nint)p.Groups * p.Width, p.Width, count,
-            scores);
+        Dots<V>((float*)p.Q.Pointer + row * p.Width, (float*)p.K.Pointer + key * p.Width, (nint)p.Groups * p.Width,
+            p.Width, count, scores);
         var span = new Span<float>(scores, count);
         TensorPrimitives.Multiply(span, p.Scale, span);
         if (p.SoftCap > 0)
@@ -126,7 +126,10 @@ static unsafe class AttentionRows
             float weight = weights[j], other = j + 1 < count ? weights[j + 1] : 0;
             V a = V.Broadcast(weight), b = V.Broadcast(other), old = V.Broadcast(kept);
             for (var i = 0; i < whole; i += V.Count)
-                V.Store(V.MultiplyAdd(V.Load(ref *second, i), b, V.MultiplyAdd(V.Load(ref *first, i), a, V.Load(ref *sums, i) * old)), ref *sums, i);
+            {
+                var sum = V.MultiplyAdd(V.Load(ref *first, i), a, V.Load(ref *sums, i) * old);
+                V.Store(V.MultiplyAdd(V.Load(ref *second, i), b, sum), ref *sums, i);
+            }
             for (var i = whole; i < width; i++)
                 sums[i] = sums[i] * kept + first[i] * weight + second[i] * other;
         }

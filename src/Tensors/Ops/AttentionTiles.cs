@@ -1,11 +1,12 @@
-using System.Buffers;
 using System.Runtime.CompilerServices;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Tensors.Ops;
 
 /// <summary>
-/// Attention of many queries. The lanes of all vectors are queries: scores, maxima, sums and outputs are kept transposed, so that the
-/// softmax needs no sum across lanes. A panel is two vectors of queries; a tile is some panels, against which keys are read once.
+/// Attention of many queries. The lanes of all vectors are queries: scores, maxima, sums and outputs are kept transposed, so that
+/// the softmax needs no sum across lanes. A panel is two vectors of queries; a tile is some panels, against which keys are read
+/// once.
 /// </summary>
 static unsafe class AttentionTiles
 {
@@ -18,19 +19,8 @@ static unsafe class AttentionTiles
         var nanoseconds = 0.02 * TileQueries * p.Keys * (p.Width + p.ValueWidth);
 
         // The last tiles of a causal mask see the most keys, so they go first.
-        Work.For(checked(tiles * p.Groups), nanoseconds, i => Tile<V>(p, i % p.Groups, tiles - 1 - i / p.Groups));
-    }
-
-    static void Tile<V>(AttentionProblem p, int group, int tile) where V : struct, IFloats<V>
-    {
-        var size = Buffers.Size(p);
-        var rented = ArrayPool<float>.Shared.Rent(size + Floats.Widest);
-        fixed (float* start = rented)
-        {
-            var aligned = (float*)(((nuint)start + 63) & ~(nuint)63);
-            Tile<V>(p, group, tile * TileQueries, new Buffers(aligned, p));
-        }
-        ArrayPool<float>.Shared.Return(rented);
+        Work.For(checked(tiles * p.Groups), nanoseconds, i =>
+            Tile<V>(p, i % p.Groups, (tiles - 1 - i / p.Groups) * TileQueries, new Buffers(Scratch.Floats(Buffers.Size(p)), p)));
     }
 
     static void Tile<V>(AttentionProblem p, int group, int first, Buffers b) where V : struct, IFloats<V>
@@ -89,8 +79,9 @@ static unsafe class AttentionTiles
         {
             var source = (long)(key + j) * p.Groups + group;
             Lanewise.Part(p.K, source * p.Width, p.Width).CopyTo(new Span<float>(b.Keys + j * p.Width, p.Width));
-            Lanewise.Part(p.V, source * p.ValueWidth, p.ValueWidth).CopyTo(new Span<float>(b.Values + j * b.ValuePitch, p.ValueWidth));
-            new Span<float>(b.Values + j * b.ValuePitch + p.ValueWidth, b.ValuePitch - p.ValueWidth).Clear();
+            var values = new Span<float>(b.Values + j * b.ValuePitch, b.ValuePitch);
+            Lanewise.Part(p.V, source * p.ValueWidth, p.ValueWidth).CopyTo(values);
+            values[p.ValueWidth..].Clear();
         }
         var padding = (keys + Rows - 1) / Rows * Rows - keys;
         new Span<float>(b.Keys + keys * p.Width, padding * p.Width).Clear();
@@ -137,7 +128,10 @@ static unsafe class AttentionTiles
         }
     }
 
-    /// <summary>Scores of one vector of queries become weights relative to the new maximum; what was summed before counts <c>kept</c> times.</summary>
+    /// <summary>
+    /// Scores of one vector of queries become weights relative to the new maximum; what was summed before counts <c>kept</c>
+    /// times.
+    /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     static void Weigh<V>(float* scores, int keys, float* max, float* sum, float* kept) where V : struct, IFloats<V>
     {
@@ -179,10 +173,12 @@ static unsafe class AttentionTiles
     const int Rows = 6; // 12 accumulators, 2 operands and a broadcast fit into 16 registers
 
     /// <summary>
-    /// out[i] = Σ_k a[i·row + k·step] · b[k] for six rows i; out[i] and b[k] are panels. With <paramref name="kept"/>, out[i]·kept is added.
+    /// out[i] = Σ_k a[i·row + k·step] · b[k] for six rows i; out[i] and b[k] are panels. With <paramref name="kept"/>,
+    /// out[i]·kept is added.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    static void Multiply<V>(float* a, nint row, nint step, float* b, int depth, float* result, float* kept) where V : struct, IFloats<V>
+    static void Multiply<V>(float* a, nint row, nint step, float* b, int depth, float* result, float* kept)
+        where V : struct, IFloats<V>
     {
         V c00 = V.Broadcast(0), c01 = c00, c10 = c00, c11 = c00, c20 = c00, c21 = c00;
         V c30 = c00, c31 = c00, c40 = c00, c41 = c00, c50 = c00, c51 = c00;

@@ -2,9 +2,9 @@ namespace Nibble.Tensors.Ops;
 
 /// <summary>KL(P‖Q) = Σ p · (ln p - ln q) in nats, P and Q being the softmax of two rows of logits.</summary>
 /// <remarks>
-/// Computed in double with the maxima subtracted, so that large logits do not overflow and small divergences do not drown in rounding.
-/// Where p = 0 nothing is added, whatever q is. Where q = 0 and p is not, the divergence is +∞. A row without mass (all -∞), with NaN or
-/// with +∞ gives NaN.
+/// Computed in double with the maxima subtracted, so that large logits do not overflow and small divergences do not drown in
+/// rounding. Where p = 0 nothing is added, whatever q is. Where q = 0 and p is not, the divergence is +∞. A row without mass (all
+/// -∞), with NaN or with +∞ gives NaN.
 /// </remarks>
 public static class Divergence
 {

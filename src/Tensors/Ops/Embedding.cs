@@ -6,7 +6,9 @@ public static class Embedding
     /// <param name="table">[V, D] F32, BF16 or F16.</param>
     /// <param name="ids">T row numbers.</param>
     /// <param name="y">[T, D] F32.</param>
-    /// <exception cref="ShapeException">An id is no row of the table, or the shapes or types do not fit. y is then untouched.</exception>
+    /// <exception cref="ShapeException">
+    /// An id is no row of the table, or the shapes or types do not fit. y is then untouched.
+    /// </exception>
     public static void Apply(Tensor table, ReadOnlySpan<int> ids, Tensor y)
     {
         if (table.DType is not (DType.F32 or DType.BF16 or DType.F16))

@@ -1,5 +1,5 @@
 using System.Numerics;
-using System.Runtime.Intrinsics;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Tensors.Ops;
 
@@ -33,7 +33,9 @@ interface IFloats<V> : IAdditionOperators<V, V, V>, ISubtractionOperators<V, V, 
     /// <summary>Nearest integer, ties to even.</summary>
     static abstract V Round(V value);
 
-    /// <summary>value·2^power for whole powers from -252 to 254, in two steps: right also where the result is subnormal or infinite.</summary>
+    /// <summary>
+    /// value·2^power for whole powers from -252 to 254, in two steps: right also where the result is subnormal or infinite.
+    /// </summary>
     static abstract V Scale(V value, V power);
 
     /// <summary>All bits set where left is less than right; none where either is NaN.</summary>
@@ -52,9 +54,8 @@ interface IFloats<V> : IAdditionOperators<V, V, V>, ISubtractionOperators<V, V, 
 /// <summary>The width this processor computes with, chosen once.</summary>
 static class Floats
 {
-    /// <summary>The widest vector, in floats; and of the rows a kernel pads its scratch to.</summary>
+    /// <summary>The widest vector, in floats.</summary>
     public const int Widest = 16;
 
-    public static readonly int Width =
-        Vector512.IsHardwareAccelerated ? 16 : Vector256.IsHardwareAccelerated ? 8 : 4;
+    public static readonly int Width = Cpu.Level switch { CpuLevel.Avx512 => 16, CpuLevel.Avx2 => 8, _ => 4 };
 }

@@ -4,10 +4,10 @@ namespace Nibble.Tensors.Ops;
 
 /// <summary>y = x/2 · (1 + erf(x/√2)). arXiv:1606.08415, section 2.</summary>
 /// <remarks>
-/// With z = |x|/√2, erfc(z) = e^(-z²)·t·p(t), t = 1 / (1 + 0.35 z): the form of Abramowitz and Stegun 7.1.26. p is the polynomial of
-/// degree 9 with the least relative error (7.4e-9) up to z = 10.3, where erfc leaves the range of F32; found by Remez exchange.
-/// Then y = x·(1 - erfc(z)/2) for positive x and x·erfc(z)/2 for negative x, so that the left tail keeps its relative accuracy.
-/// NaN at NaN and at -∞, as in PyTorch.
+/// With z = |x|/√2, erfc(z) = e^(-z²)·t·p(t), t = 1 / (1 + 0.35 z): the form of Abramowitz and Stegun 7.1.26. p is the polynomial
+/// of degree 9 with the least relative error (7.4e-9) up to z = 10.3, where erfc leaves the range of F32; found by Remez
+/// exchange. Then y = x·(1 - erfc(z)/2) for positive x and x·erfc(z)/2 for negative x, so that the left tail keeps its relative
+/// accuracy. NaN at NaN and at -∞, as in PyTorch.
 /// </remarks>
 public static class Gelu
 {
@@ -21,7 +21,7 @@ public static class Gelu
         Lanewise.Apply<Lane>(x, y, nanosecondsEach: 0.7);
     }
 
-    /// <summary>erf by its series below 2 and erfc by its continued fraction above: NIST DLMF 7.6.2 and 7.9.1.</summary>
+    /// <summary>erf by its series below 2 and erfc by its continued fraction above: NIST DLMF 7.6.2 and 7.9.</summary>
     internal static void Definition(ReadOnlySpan<float> x, Span<double> y)
     {
         for (var i = 0; i < x.Length; i++)

@@ -40,7 +40,8 @@ public static class LayerNorm
             y[i] = (x[i] - mean) / Math.Sqrt(variance + eps) * weight[i] + (bias.IsEmpty ? 0 : bias[i]);
     }
 
-    internal static void Host(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float eps, Span<float> y)
+    internal static void Host(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float eps,
+        Span<float> y)
     {
         if (Floats.Width == 16)
             Host<Floats16>(x, weight, bias, eps, y);
@@ -51,7 +52,8 @@ public static class LayerNorm
     }
 
     [MethodImpl(MethodImplOptions.AggressiveOptimization)]
-    internal static void Host<V>(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float eps, Span<float> y)
+    internal static void Host<V>(ReadOnlySpan<float> x, ReadOnlySpan<float> weight, ReadOnlySpan<float> bias, float eps,
+        Span<float> y)
         where V : struct, IFloats<V>
     {
         // The sum of the deviations from a rounded mean is what the rounding lost; it matters where the mean is large.

@@ -1,6 +1,8 @@
 namespace Nibble.Tensors.Ops;
 
-/// <summary>ln Σ e^x = max x + ln Σ e^(x - max x), the two terms apart. In double: evaluations take small differences of it.</summary>
+/// <summary>
+/// ln Σ e^x = max x + ln Σ e^(x - max x), the two terms apart. In double: evaluations take small differences of it.
+/// </summary>
 static class LogSumExp
 {
     const int Piece = 512;

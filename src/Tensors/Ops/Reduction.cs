@@ -3,7 +3,9 @@ using System.Runtime.InteropServices;
 
 namespace Nibble.Tensors.Ops;
 
-/// <summary>Sums and maxima of one row, in a fixed order: the result depends on the width of the vectors and on nothing else.</summary>
+/// <summary>
+/// Sums and maxima of one row, in a fixed order: the result depends on the width of the vectors and on nothing else.
+/// </summary>
 static class Reduction
 {
     /// <summary>The largest value; NaN where there is one, negative infinity of nothing.</summary>

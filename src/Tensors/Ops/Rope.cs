@@ -10,14 +10,16 @@ public static class Rope
 {
     /// <summary>r/2 frequencies, and what cos and sin are multiplied with.</summary>
     /// <param name="length">Positions in use, for the rules that look at it; null for none known.</param>
-    /// <exception cref="ShapeException">The rotated part is not even, a factor is not positive, or a list has the wrong length.</exception>
+    /// <exception cref="ShapeException">
+    /// The rotated part is not even, a factor is not positive, or a list has the wrong length.
+    /// </exception>
     public static (double[] InverseFrequencies, double AttentionScaling) Frequencies(RopeParameters p, int? length) =>
         RopeFrequencies.Of(p, length);
 
     /// <summary>cos and sin of every position and frequency.</summary>
     /// <remarks>
-    /// Frequency and angle are rounded to F32 before the cosine is taken, as Transformers does: at position 100 000 the rounding of
-    /// the angle is up to 0.004 radians, and a network has been trained with it.
+    /// Frequency and angle are rounded to F32 before the cosine is taken, as Transformers does: at position 100 000 the rounding
+    /// of the angle is up to 0.004 radians, and a network has been trained with it.
     /// </remarks>
     /// <returns>Two tensors [T, r/2] F32.</returns>
     public static (Tensor Cos, Tensor Sin) Angles(double[] inverseFrequencies, double scaling, int[] positions)
@@ -31,17 +33,21 @@ public static class Rope
         return (cos, sin);
     }
 
-    /// <summary>cos and sin where each frequency follows one of three positions: temporal, height, width. arXiv:2409.12191, section 2.1.</summary>
+    /// <summary>
+    /// cos and sin where each frequency follows one of three positions: temporal, height, width. arXiv:2409.12191, section 2.1.
+    /// </summary>
     /// <param name="positions">[3][T].</param>
     /// <param name="sections">How many frequencies follow each; together r/2.</param>
     /// <param name="interleaved">
-    /// False: temporal frequencies first, then height, then width. True: they take turns while height and width have frequencies left,
-    /// and the rest is temporal.
+    /// False: temporal frequencies first, then height, then width. True: they take turns while height and width have frequencies
+    /// left, and the rest is temporal.
     /// </param>
     /// <returns>Two tensors [T, r/2] F32.</returns>
-    /// <exception cref="ShapeException">There are not three lists of equal length, or the sections do not cover the frequencies.</exception>
-    public static (Tensor Cos, Tensor Sin) MultimodalAngles(double[] inverseFrequencies, double scaling, int[][] positions, int[] sections,
-        bool interleaved)
+    /// <exception cref="ShapeException">
+    /// There are not three lists of equal length, or the sections do not cover the frequencies.
+    /// </exception>
+    public static (Tensor Cos, Tensor Sin) MultimodalAngles(double[] inverseFrequencies, double scaling, int[][] positions,
+        int[] sections, bool interleaved)
     {
         Expect.Length(positions.Length, 3);
         Expect.Length(positions[1].Length, positions[0].Length);
@@ -53,7 +59,10 @@ public static class Rope
         Work.For(cos.Rows, 30.0 * cos.Columns, t =>
         {
             for (var i = 0; i < inverseFrequencies.Length; i++)
-                Angle(inverseFrequencies[i], scaling, positions[Axis(i, sections, interleaved)][t], out cos.Row(t)[i], out sin.Row(t)[i]);
+            {
+                var position = positions[Axis(i, sections, interleaved)][t];
+                Angle(inverseFrequencies[i], scaling, position, out cos.Row(t)[i], out sin.Row(t)[i]);
+            }
         });
         return (cos, sin);
     }
@@ -86,8 +95,8 @@ public static class Rope
     }
 
     /// <summary>One head.</summary>
-    internal static void Definition(ReadOnlySpan<float> x, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin, bool neighbouringPairs,
-        Span<double> y)
+    internal static void Definition(ReadOnlySpan<float> x, ReadOnlySpan<float> cos, ReadOnlySpan<float> sin,
+        bool neighbouringPairs, Span<double> y)
     {
         for (var i = 0; i < x.Length; i++)
             y[i] = x[i];

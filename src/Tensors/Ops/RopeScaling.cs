@@ -5,7 +5,8 @@ namespace Nibble.Tensors.Ops;
 /// <param name="PartialRotaryFactor">The rotated share of a head: its first ⌊d · factor⌋ elements.</param>
 /// <param name="Theta">The base of the geometric series of wavelengths.</param>
 /// <param name="MaxPositionEmbeddings">The longest sequence the checkpoint claims.</param>
-public sealed record RopeParameters(int HeadDim, double PartialRotaryFactor, double Theta, int MaxPositionEmbeddings, RopeScaling Scaling)
+public sealed record RopeParameters(int HeadDim, double PartialRotaryFactor, double Theta, int MaxPositionEmbeddings,
+    RopeScaling Scaling)
 {
     public RopeParameters(int headDim, double theta) : this(headDim, 1, theta, int.MaxValue, new RopeScaling.Default()) { }
 
@@ -13,7 +14,9 @@ public sealed record RopeParameters(int HeadDim, double PartialRotaryFactor, dou
     public int RotaryDim => (int)(HeadDim * PartialRotaryFactor);
 }
 
-/// <summary>How a rotary embedding is stretched beyond the length it was trained with: <c>rope_scaling</c> of a configuration.</summary>
+/// <summary>
+/// How a rotary embedding is stretched beyond the length it was trained with: <c>rope_scaling</c> of a configuration.
+/// </summary>
 public abstract record RopeScaling
 {
     RopeScaling() { }
@@ -28,13 +31,17 @@ public abstract record RopeScaling
     public sealed record Dynamic(double Factor) : RopeScaling;
 
     /// <summary>Long wavelengths divided by the factor, short ones kept, those between blended. The rule of Llama 3.1.</summary>
-    public sealed record Llama3(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalLength) : RopeScaling;
+    public sealed record Llama3(double Factor, double LowFrequencyFactor, double HighFrequencyFactor, int OriginalLength)
+        : RopeScaling;
 
-    /// <summary>Blended by the number of turns within the trained length. arXiv:2309.00071, section 3.2 and equation 22.</summary>
+    /// <summary>
+    /// Blended by the number of turns within the trained length. arXiv:2309.00071, section 3.2 and equation 22.
+    /// </summary>
     /// <param name="BetaFast">Frequencies with more turns are kept.</param>
     /// <param name="BetaSlow">Frequencies with fewer turns are divided by the factor.</param>
     /// <param name="Truncate">The bounds of the blend are whole indices.</param>
-    public sealed record Yarn(double Factor, int OriginalLength, double BetaFast = 32, double BetaSlow = 1, bool Truncate = true) : RopeScaling
+    public sealed record Yarn(double Factor, int OriginalLength, double BetaFast = 32, double BetaSlow = 1, bool Truncate = true)
+        : RopeScaling
     {
         /// <summary>Multiplies cos and sin.</summary>
         public double AttentionFactor { get; init; } = Magnitude(Factor);

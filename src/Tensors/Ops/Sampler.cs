@@ -55,7 +55,7 @@ public sealed class Sampler(SamplingOptions options, ulong seed)
         return best;
     }
 
-    // SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014), figure 17. 53 bits of each number.
+    // SplitMix64: Steele, Lea and Flood, "Fast splittable pseudorandom number generators" (2014). Its upper 53 bits.
     double Uniform()
     {
         state += 0x9E3779B97F4A7C15;

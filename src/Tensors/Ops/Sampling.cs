@@ -22,7 +22,10 @@ public static class Sampling
         TypicalP(logits, options.TypicalP);
     }
 
-    /// <summary>Positive logits of tokens in the context are divided by the penalty, others multiplied; once per token. arXiv:1909.05858, section 4.1.</summary>
+    /// <summary>
+    /// Positive logits of tokens in the context are divided by the penalty, others multiplied; once per token. arXiv:1909.05858,
+    /// section 4.1.
+    /// </summary>
     /// <exception cref="ShapeException">A token of the context is none of the logits.</exception>
     public static void RepetitionPenalty(Span<double> logits, ReadOnlySpan<int> context, double penalty)
     {
@@ -40,7 +43,9 @@ public static class Sampling
         ArrayPool<bool>.Shared.Return(seen);
     }
 
-    /// <summary>Removes tokens that would complete a run of <paramref name="size"/> tokens which the context already has; 0 for none.</summary>
+    /// <summary>
+    /// Removes tokens that would complete a run of <paramref name="size"/> tokens which the context already has; 0 for none.
+    /// </summary>
     /// <exception cref="ShapeException">A token to remove is none of the logits.</exception>
     public static void NoRepeatNgram(Span<double> logits, ReadOnlySpan<int> context, int size)
     {
@@ -62,7 +67,9 @@ public static class Sampling
         RemoveBelow(logits, logits[best[^1]]);
     }
 
-    /// <summary>Keeps the smallest set of most probable tokens with at least this mass, at least one. arXiv:1904.09751, section 3.1.</summary>
+    /// <summary>
+    /// Keeps the smallest set of most probable tokens with at least this mass, at least one. arXiv:1904.09751, section 3.1.
+    /// </summary>
     /// <remarks>Of equally probable tokens those with lower ids are kept first.</remarks>
     public static void TopP(Span<double> logits, double mass)
     {
@@ -102,8 +109,8 @@ public static class Sampling
     }
 
     /// <summary>
-    /// Keeps tokens whose information is nearest the entropy, up to this mass, and all that equal the last of them. arXiv:2202.00666,
-    /// section 4.
+    /// Keeps tokens whose information is nearest the entropy, up to this mass, and all that equal the last of them.
+    /// arXiv:2202.00666.
     /// </summary>
     public static void TypicalP(Span<double> logits, double mass)
     {

@@ -30,13 +30,14 @@ public sealed record SamplingOptions
     /// <exception cref="ArgumentOutOfRangeException">A value that no rule gives a meaning to.</exception>
     internal SamplingOptions Checked()
     {
-        Require(Temperature >= 0 && double.IsFinite(Temperature), Temperature, "The temperature is 0 or more.", nameof(Temperature));
+        Require(Temperature >= 0 && double.IsFinite(Temperature), Temperature, "The temperature is 0 or more.",
+            nameof(Temperature));
         Require(TopK >= 0, TopK, "Top-k is 0 or more.", nameof(TopK));
         Require(TopP is >= 0 and <= 1, TopP, "Top-p is from 0 to 1.", nameof(TopP));
         Require(MinP is >= 0 and <= 1, MinP, "Min-p is from 0 to 1.", nameof(MinP));
         Require(TypicalP is >= 0 and <= 1, TypicalP, "Typical-p is from 0 to 1.", nameof(TypicalP));
-        Require(RepetitionPenalty > 0 && double.IsFinite(RepetitionPenalty), RepetitionPenalty, "The repetition penalty is above 0.",
-            nameof(RepetitionPenalty));
+        Require(RepetitionPenalty > 0 && double.IsFinite(RepetitionPenalty), RepetitionPenalty,
+            "The repetition penalty is above 0.", nameof(RepetitionPenalty));
         Require(NoRepeatNgramSize >= 0, NoRepeatNgramSize, "The length of an n-gram is 0 or more.", nameof(NoRepeatNgramSize));
         return this;
     }

@@ -2,7 +2,7 @@ using System.Runtime.CompilerServices;
 
 namespace Nibble.Tensors.Ops;
 
-/// <summary>y = x / (1 + e^-x), also called swish. arXiv:1702.03118, equation 5. NaN at NaN and at -∞, as in PyTorch.</summary>
+/// <summary>y = x / (1 + e^-x), also called swish. arXiv:1702.03118. NaN at NaN and at -∞, as in PyTorch.</summary>
 public static class Silu
 {
     /// <param name="x">Any shape, F32.</param>

@@ -35,7 +35,9 @@ public static class SoftCap
         TensorPrimitives.Multiply(x, cap, x);
     }
 
-    /// <summary>tanh x = 1 - 2 / (e^2x + 1), with an absolute error of 1.2e-7: enough where it is multiplied with the cap.</summary>
+    /// <summary>
+    /// tanh x = 1 - 2 / (e^2x + 1), with an absolute error of 1.2e-7: enough where it is multiplied with the cap.
+    /// </summary>
     internal readonly struct Tanh : IUnary
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]

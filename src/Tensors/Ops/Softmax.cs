@@ -60,7 +60,8 @@ public static class Softmax
         for (var start = 0; start < x.Length; start += Piece)
         {
             var length = Math.Min(Piece, x.Length - start);
-            sum += Exponentials<V>(ref MemoryMarshal.GetReference(x[start..]), max, ref MemoryMarshal.GetReference(y[start..]), length);
+            ref var from = ref MemoryMarshal.GetReference(x[start..]);
+            sum += Exponentials<V>(ref from, max, ref MemoryMarshal.GetReference(y[start..]), length);
         }
         return sum;
     }

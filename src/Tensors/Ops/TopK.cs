@@ -3,8 +3,8 @@ using System.Numerics;
 namespace Nibble.Tensors.Ops;
 
 /// <summary>
-/// The indices of the k largest values, largest first; of equals the lower index comes first. NaN counts as larger than every number,
-/// as in PyTorch.
+/// The indices of the k largest values, largest first; of equals the lower index comes first. NaN counts as larger than every
+/// number, as in PyTorch.
 /// </summary>
 public static class TopK
 {

@@ -1,3 +1,5 @@
+using Nibble.Tensors.Host;
+
 namespace Nibble.Tensors.Ops;
 
 /// <summary>Runs independent pieces of work, on several threads where that pays. The result never depends on how many.</summary>
@@ -6,17 +8,21 @@ static class Work
     /// <summary>Below this many nanoseconds, waking other threads costs more than it saves.</summary>
     const double Worthwhile = 100_000;
 
+    /// <summary>Nanoseconds of work that a thread takes at once.</summary>
+    const double Run = 20_000;
+
     /// <summary>Elements of one piece of an elementwise op: 256 KiB of F32.</summary>
     const int Piece = 1 << 16;
 
     /// <summary>Calls <paramref name="body"/> with 0 .. count-1; each call takes about this many nanoseconds.</summary>
     public static void For(int count, double nanoseconds, Action<int> body)
     {
-        if (count == 1 || count * nanoseconds < Worthwhile)
-            for (var i = 0; i < count; i++)
+        var grain = count * nanoseconds < Worthwhile ? Math.Max(1, count) : (int)Math.Clamp(Run / nanoseconds, 1, count);
+        Threads.For(count, grain, (start, end) =>
+        {
+            for (var i = start; i < end; i++)
                 body(i);
-        else
-            Parallel.For(0, count, body);
+        });
 
         // Spans over a tensor do not keep it alive; the delegate does, with every tensor it captured.
         GC.KeepAlive(body);

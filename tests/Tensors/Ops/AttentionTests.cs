@@ -61,7 +61,8 @@ public class AttentionTests
         Check(queries: 7, keys: 7, heads: 2, groups: 2, width: 8, AttentionMask.Blocks([0, 3, 7]));
         Check(queries: 3, keys: 300, heads: 2, groups: 1, width: 8, AttentionMask.Ranges([0, 290, 40], [1, 300, 200]));
         int[] from = [.. Enumerable.Range(0, 100).Select(t => t * 37 % 90)];
-        Check(queries: 100, keys: 300, heads: 2, groups: 1, width: 8, AttentionMask.Ranges(from, [.. from.Select(key => key + 1 + key * 2)]));
+        int[] to = [.. from.Select(key => key + 1 + key * 2)];
+        Check(queries: 100, keys: 300, heads: 2, groups: 1, width: 8, AttentionMask.Ranges(from, to));
     }
 
     [Theory, InlineData(1), InlineData(40)]
@@ -69,7 +70,8 @@ public class AttentionTests
     {
         int[] from = [.. Enumerable.Repeat(3, queries)], to = [.. Enumerable.Repeat(3, queries)];
         (from[^1], to[^1]) = queries > 1 ? (2, 4) : (3, 3);
-        using Tensor q = Draw.Tensor(1, queries, 2, 8), k = Draw.Tensor(2, 9, 2, 8), v = Draw.Tensor(3, 9, 2, 8), y = Tensor.Empty(q.Shape);
+        using Tensor q = Draw.Tensor(1, queries, 2, 8), k = Draw.Tensor(2, 9, 2, 8), v = Draw.Tensor(3, 9, 2, 8);
+        using var y = Tensor.Empty(q.Shape);
         Attention.Apply(q, k, v, y, AttentionMask.Ranges(from, to), 1);
         Assert.All(y.Slice(0, queries - 1).Span<float>().ToArray(), value => Assert.Equal(0, value));
         Assert.All(y.Slice(queries - 1, 1).Span<float>().ToArray(), value => Assert.Equal(queries == 1, value == 0));
@@ -78,8 +80,8 @@ public class AttentionTests
     [Theory, InlineData(1), InlineData(40)]
     public void Soft_cap_and_sinks_and_values_of_another_width(int queries)
     {
-        using Tensor q = Draw.Tensor(1, queries, 6, 24), k = Draw.Tensor(2, 60, 2, 24), v = Draw.Tensor(3, 60, 2, 13), sinks = Draw.Tensor(4, 6);
-        using var y = Tensor.Empty(queries, 6, 13);
+        using Tensor q = Draw.Tensor(1, queries, 6, 24), k = Draw.Tensor(2, 60, 2, 24), v = Draw.Tensor(3, 60, 2, 13);
+        using Tensor sinks = Draw.Tensor(4, 6), y = Tensor.Empty(queries, 6, 13);
         Check(new AttentionProblem(q, k, v, y, AttentionMask.Causal, 0.5f, softCap: 3, null), "soft cap");
         Check(new AttentionProblem(q, k, v, y, AttentionMask.SlidingWindow(5), 0.2f, softCap: 0, sinks), "sinks");
         Check(new AttentionProblem(q, k, v, y, AttentionMask.Full, 0.5f, softCap: 3, sinks), "both");
@@ -93,7 +95,8 @@ public class AttentionTests
     [Theory, InlineData(1), InlineData(40)]
     public void Equal_keys_give_the_mean_of_the_visible_values(int queries)
     {
-        using Tensor q = Draw.Tensor(1, queries, 1, 8), k = Tensor.Zeros(50, 1, 8), v = Tensor.Empty(50, 1, 1), y = Tensor.Empty(queries, 1, 1);
+        using Tensor q = Draw.Tensor(1, queries, 1, 8), k = Tensor.Zeros(50, 1, 8), v = Tensor.Empty(50, 1, 1);
+        using var y = Tensor.Empty(queries, 1, 1);
         for (var s = 0; s < 50; s++)
             v.Row(s)[0] = s;
         Attention.Apply(q, k, v, y, AttentionMask.SlidingWindow(7), 1);
@@ -104,8 +107,9 @@ public class AttentionTests
     [Theory, InlineData(2), InlineData(40)]
     public void Scores_beyond_the_range_of_exp_are_no_trouble(int queries)
     {
-        using Tensor q = Draw.Tensor(1, queries, 2, 16), k = Draw.Tensor(2, 130, 2, 16), v = Draw.Tensor(3, 130, 2, 16), y = Tensor.Empty(q.Shape);
-        Check(new AttentionProblem(q, k, v, y, AttentionMask.Causal, 1000, 0, null), "large scores", Close.AttentionOfLargeScores);
+        using Tensor q = Draw.Tensor(1, queries, 2, 16), k = Draw.Tensor(2, 130, 2, 16), v = Draw.Tensor(3, 130, 2, 16);
+        using var y = Tensor.Empty(q.Shape);
+        Check(new AttentionProblem(q, k, v, y, AttentionMask.Causal, 1000, 0, null), "large", Close.AttentionOfLargeScores);
         Check(new AttentionProblem(q, k, v, y, AttentionMask.Causal, 0, 0, null), "no scores");
         q.Span<float>().Fill(-1e4f);
         k.Span<float>().Fill(1e4f);
@@ -115,7 +119,8 @@ public class AttentionTests
     [Theory, InlineData(2), InlineData(40)]
     public void NaN_stays_in_its_row(int queries)
     {
-        using Tensor q = Draw.Tensor(1, queries, 2, 16), k = Draw.Tensor(2, 130, 2, 16), v = Draw.Tensor(3, 130, 2, 16), y = Tensor.Empty(q.Shape);
+        using Tensor q = Draw.Tensor(1, queries, 2, 16), k = Draw.Tensor(2, 130, 2, 16), v = Draw.Tensor(3, 130, 2, 16);
+        using var y = Tensor.Empty(q.Shape);
         q.Row(1)[3] = float.NaN;
         Check(new AttentionProblem(q, k, v, y, AttentionMask.Causal, 0.25f, 0, null), "a query");
         q.Row(1)[3] = 0;
@@ -127,7 +132,8 @@ public class AttentionTests
     public void Threads_do_not_change_a_bit()
     {
         // Long enough to be cut across threads; each group alone is too short.
-        using Tensor q = Draw.Tensor(1, 100, 8, 32), k = Draw.Tensor(2, 200, 8, 32), v = Draw.Tensor(3, 200, 8, 32), y = Tensor.Empty(q.Shape);
+        using Tensor q = Draw.Tensor(1, 100, 8, 32), k = Draw.Tensor(2, 200, 8, 32), v = Draw.Tensor(3, 200, 8, 32);
+        using var y = Tensor.Empty(q.Shape);
         Attention.Apply(q, k, v, y, AttentionMask.Causal, 0.2f);
         for (var g = 0; g < 8; g++)
         {
@@ -142,15 +148,18 @@ public class AttentionTests
     public void Shapes_that_do_not_fit_are_refused()
     {
         using Tensor q = Tensor.Zeros(3, 4, 8), k = Tensor.Zeros(5, 2, 8), y = Tensor.Empty(3, 4, 8), flat = Tensor.Zeros(5, 16);
-        using Tensor three = Tensor.Zeros(5, 3, 8), narrow = Tensor.Zeros(5, 2, 7), half = Tensor.Zeros(new Shape(5, 2, 8), DType.F16);
-        Assert.Contains("multiple", Assert.Throws<ShapeException>(() => Attention.Apply(q, three, three, y, AttentionMask.Full, 1)).Message);
-        Assert.Contains("k must have the shape", Assert.Throws<ShapeException>(() => Attention.Apply(q, narrow, k, y, AttentionMask.Full, 1)).Message);
-        Assert.Contains("y must have the shape [3, 4, 7]",
-            Assert.Throws<ShapeException>(() => Attention.Apply(q, k, narrow, y, AttentionMask.Full, 1)).Message);
-        Assert.Contains("v must be F32", Assert.Throws<ShapeException>(() => Attention.Apply(q, k, half, y, AttentionMask.Full, 1)).Message);
-        Assert.Contains("sinks", Assert.Throws<ShapeException>(() => Attention.Apply(q, k, k, y, AttentionMask.Full, 1, 0, k)).Message);
-        Assert.Throws<ShapeException>(() => Attention.Apply(q, flat, k, y, AttentionMask.Full, 1));
-        Assert.Throws<ShapeException>(() => Attention.Apply(q, k, k, y, AttentionMask.Blocks([0, 3]), 1));
+        using Tensor three = Tensor.Zeros(5, 3, 8), narrow = Tensor.Zeros(5, 2, 7);
+        using var half = Tensor.Zeros(new Shape(5, 2, 8), DType.F16);
+        Refused("multiple", three, three, AttentionMask.Full);
+        Refused("k must have the shape [5, 2, 8]", narrow, k, AttentionMask.Full);
+        Refused("y must have the shape [3, 4, 7]", k, narrow, AttentionMask.Full);
+        Refused("v must be F32", k, half, AttentionMask.Full);
+        Refused("sinks must have 4 elements", k, k, AttentionMask.Full, sinks: k);
+        Refused("Rank must be 3", flat, k, AttentionMask.Full);
+        Refused("the mask is for 3 queries", k, k, AttentionMask.Blocks([0, 3]));
+
+        void Refused(string message, Tensor k, Tensor v, AttentionMask mask, Tensor? sinks = null) =>
+            Assert.Contains(message, Assert.Throws<ShapeException>(() => Attention.Apply(q, k, v, y, mask, 1, 0, sinks)).Message);
     }
 
     static Tensor Head(Tensor x, int head)

@@ -26,8 +26,8 @@ public class GeluTanhTests
     public void Other_shapes_and_types_are_refused()
     {
         using Tensor x = Tensor.Zeros(2, 3), y = Tensor.Zeros(3, 2), half = Tensor.Zeros(new Shape(2, 3), DType.F16);
-        Assert.Contains("GeluTanh: y and x must have the same shape", Assert.Throws<ShapeException>(() => GeluTanh.Apply(x, y)).Message);
-        Assert.Contains("GeluTanh: x must be F32", Assert.Throws<ShapeException>(() => GeluTanh.Apply(half, half)).Message);
+        Assert.StartsWith("GeluTanh: y and x must", Assert.Throws<ShapeException>(() => GeluTanh.Apply(x, y)).Message);
+        Assert.StartsWith("GeluTanh: x must be F32", Assert.Throws<ShapeException>(() => GeluTanh.Apply(half, half)).Message);
     }
 
     [Fact]

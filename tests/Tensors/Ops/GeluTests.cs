@@ -26,8 +26,8 @@ public class GeluTests
     public void Other_shapes_and_types_are_refused()
     {
         using Tensor x = Tensor.Zeros(2, 3), y = Tensor.Zeros(3, 2), half = Tensor.Zeros(new Shape(2, 3), DType.F16);
-        Assert.Contains("Gelu: y and x must have the same shape", Assert.Throws<ShapeException>(() => Gelu.Apply(x, y)).Message);
-        Assert.Contains("Gelu: x must be F32", Assert.Throws<ShapeException>(() => Gelu.Apply(half, half)).Message);
+        Assert.StartsWith("Gelu: y and x must", Assert.Throws<ShapeException>(() => Gelu.Apply(x, y)).Message);
+        Assert.StartsWith("Gelu: x must be F32", Assert.Throws<ShapeException>(() => Gelu.Apply(half, half)).Message);
     }
 
     [Fact]
@@ -36,6 +36,7 @@ public class GeluTests
         // x · Φ(x), Φ from tables of the normal distribution.
         using var x = Tensor.From([0, 1, -1, 2, -3]);
         Gelu.Apply(x, x);
-        Close.Assert([0, 0.84134474606854293, -0.15865525393145705, 1.9544997361036416, -0.0040496940948902770], x.Span<float>(), Close.Gelu);
+        double[] expected = [0, 0.84134474606854293, -0.15865525393145705, 1.9544997361036416, -0.0040496940948902770];
+        Close.Assert(expected, x.Span<float>(), Close.Gelu);
     }
 }

@@ -22,7 +22,7 @@ public class RmsNormTests
     {
         Check(new float[33], Draw.Normal(33, seed: 1), false, "zeros");
         foreach (var magnitude in (float[])[1e-30f, 1e-15f, 1e15f, 1e18f])
-            Check([.. Draw.Normal(50, seed: 3).Select(value => value * magnitude)], Draw.Normal(50, seed: 4), false, $"magnitude {magnitude}");
+            Check(Draw.Normal(50, seed: 3, deviation: magnitude), Draw.Normal(50, seed: 4), false, $"magnitude {magnitude}");
         Check([1, float.NaN, 2], [1, 1, 1], false, "NaN");
     }
 
@@ -46,7 +46,7 @@ public class RmsNormTests
     {
         using Tensor x = Tensor.Zeros(2, 5), weight = Tensor.Zeros(5), wrong = Tensor.Zeros(4), y = Tensor.Zeros(5, 2);
         Assert.Equal("RmsNorm: weight must have 5 elements; got weight = [4] F32.",
-            Assert.Throws<ShapeException>(() => RmsNorm.Apply(x, wrong, Eps, x)).Message.Replace("wrong", "weight"));
+            Assert.Throws<ShapeException>(() => RmsNorm.Apply(x, wrong, Eps, x)).Message);
         Assert.Throws<ShapeException>(() => RmsNorm.Apply(x, weight, Eps, y));
     }
 

@@ -33,7 +33,8 @@ public class RopeTests
     public void A_rotated_part_that_is_odd_or_does_not_fit_is_refused(int headDim, double partial)
     {
         var parameters = new RopeParameters(headDim, partial, 1e4, 2048, new RopeScaling.Default());
-        Assert.StartsWith("Rope: the rotated part", Assert.Throws<ShapeException>(() => Rope.Frequencies(parameters, null)).Message);
+        var error = Assert.Throws<ShapeException>(() => Rope.Frequencies(parameters, null));
+        Assert.StartsWith("Rope: the rotated part", error.Message);
     }
 
     [Fact]
@@ -97,7 +98,8 @@ public class RopeTests
         for (var rotated = 2; rotated <= 256; rotated += 2)
         {
             var width = rotated + rotated % 3; // some heads have elements that are not rotated
-            float[] heads = Draw.Normal(3 * width, rotated), cos = Draw.Normal(rotated / 2, -rotated), sin = Draw.Normal(rotated / 2, rotated + 1);
+            float[] heads = Draw.Normal(3 * width, rotated);
+            float[] cos = Draw.Normal(rotated / 2, -rotated), sin = Draw.Normal(rotated / 2, rotated + 1);
             Check<Floats4>(heads, width, cos, sin, neighbouringPairs);
             Check<Floats8>(heads, width, cos, sin, neighbouringPairs);
             Check<Floats16>(heads, width, cos, sin, neighbouringPairs);
@@ -188,7 +190,8 @@ public class RopeTests
             case "yarn":
                 var factor = Number("factor");
                 var magnitude = rule.TryGetProperty("mscale", out _)
-                    ? RopeScaling.Yarn.Magnitude(factor, Number("mscale")) / RopeScaling.Yarn.Magnitude(factor, Number("mscale_all_dim"))
+                    ? RopeScaling.Yarn.Magnitude(factor, Number("mscale")) /
+                        RopeScaling.Yarn.Magnitude(factor, Number("mscale_all_dim"))
                     : RopeScaling.Yarn.Magnitude(factor);
                 return new RopeScaling.Yarn(factor, original, Number("beta_fast", 32), Number("beta_slow", 1),
                     !rule.TryGetProperty("truncate", out var truncate) || truncate.GetBoolean())

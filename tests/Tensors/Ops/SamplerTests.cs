@@ -10,8 +10,9 @@ public class SamplerTests
     public void The_same_seed_gives_the_same_tokens()
     {
         var logits = Draw.Normal(100, seed: 1);
-        Assert.Equal(Tokens(new Sampler(new SamplingOptions(), 7), logits, 50), Tokens(new Sampler(new SamplingOptions(), 7), logits, 50));
-        Assert.NotEqual(Tokens(new Sampler(new SamplingOptions(), 7), logits, 50), Tokens(new Sampler(new SamplingOptions(), 8), logits, 50));
+        var tokens = Tokens(new Sampler(new SamplingOptions(), 7), logits, 50);
+        Assert.Equal(tokens, Tokens(new Sampler(new SamplingOptions(), 7), logits, 50));
+        Assert.NotEqual(tokens, Tokens(new Sampler(new SamplingOptions(), 8), logits, 50));
     }
 
     [Fact]
@@ -30,7 +31,8 @@ public class SamplerTests
     }
 
     [Theory]
-    [InlineData(0, 0), InlineData(0.2499, 0), InlineData(0.25, 2), InlineData(0.7499, 2), InlineData(0.75, 3), InlineData(0.9999, 3)]
+    [InlineData(0, 0), InlineData(0.2499, 0), InlineData(0.25, 2), InlineData(0.7499, 2)]
+    [InlineData(0.75, 3), InlineData(0.9999, 3)]
     public void A_share_of_the_mass_picks_the_token(double share, int token) =>
         Assert.Equal(token, Sampler.Draw([0.25, 0, 0.5, 0.25, 0], share));
 
@@ -39,8 +41,8 @@ public class SamplerTests
     {
         var sampler = new Sampler(new SamplingOptions { DoSample = sample, Temperature = temperature }, 1);
         Assert.Equal(1, sampler.Next([1, 5, 5, 2], []));
-        Assert.Equal(2, new Sampler(new SamplingOptions { DoSample = sample, Temperature = temperature, RepetitionPenalty = 2 }, 1)
-            .Next([1, 5, 5, 2], [1]));
+        var penalised = new SamplingOptions { DoSample = sample, Temperature = temperature, RepetitionPenalty = 2 };
+        Assert.Equal(2, new Sampler(penalised, 1).Next([1, 5, 5, 2], [1]));
     }
 
     [Fact]
@@ -48,8 +50,9 @@ public class SamplerTests
     {
         SamplingOptions[] wrong =
         [
-            new() { Temperature = -1 }, new() { Temperature = double.NaN }, new() { TopK = -1 }, new() { TopP = 1.1 }, new() { MinP = -0.1 },
-            new() { TypicalP = double.NaN }, new() { RepetitionPenalty = 0 }, new() { NoRepeatNgramSize = -1 },
+            new() { Temperature = -1 }, new() { Temperature = double.NaN }, new() { TopK = -1 }, new() { TopP = 1.1 },
+            new() { MinP = -0.1 }, new() { TypicalP = double.NaN }, new() { RepetitionPenalty = 0 },
+            new() { NoRepeatNgramSize = -1 },
         ];
         Assert.All(wrong, options => Assert.Throws<ArgumentOutOfRangeException>(() => new Sampler(options, 1)));
     }

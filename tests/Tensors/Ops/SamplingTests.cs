@@ -21,7 +21,8 @@ public class SamplingTests
         var logits = Recorded.Value.GetProperty("logits").EnumerateArray().Select(item => item.GetDouble()).ToArray();
         var context = (recorded.TryGetProperty("context", out var own) ? own : Recorded.Value.GetProperty("context"))
             .EnumerateArray().Select(item => item.GetInt32()).ToArray();
-        double Number(string name, double otherwise) => recorded.TryGetProperty(name, out var value) ? value.GetDouble() : otherwise;
+        double Number(string name, double otherwise) =>
+            recorded.TryGetProperty(name, out var value) ? value.GetDouble() : otherwise;
 
         Sampling.Apply(new SamplingOptions
         {
@@ -68,7 +69,8 @@ public class SamplingTests
         foreach (var mass in (double[])[0.3, 0.9, 0.999, 0.9999999])
         {
             var sum = 0.0;
-            var kept = Enumerable.Range(0, 5000).OrderByDescending(i => probabilities[i]).TakeWhile(i => (sum += probabilities[i]) - probabilities[i] < mass);
+            var kept = Enumerable.Range(0, 5000).OrderByDescending(i => probabilities[i])
+                .TakeWhile(i => (sum += probabilities[i]) - probabilities[i] < mass);
             var actual = (double[])logits.Clone();
             Sampling.TopP(actual, mass);
             Assert.Equal(kept.Order(), Enumerable.Range(0, 5000).Where(i => double.IsFinite(actual[i])));
@@ -88,7 +90,9 @@ public class SamplingTests
     {
         Assert.Throws<NotFiniteNumberException>(() => Sampling.Probabilities([1, double.NaN]));
         Assert.Throws<NotFiniteNumberException>(() => Sampling.Probabilities([1, Infinity]));
-        Assert.Contains("none of 2 tokens", Assert.Throws<NotFiniteNumberException>(() => Sampling.Probabilities([-Infinity, -Infinity])).Message);
-        Assert.Contains("token 2 of the context", Assert.Throws<ShapeException>(() => Sampling.RepetitionPenalty([1.0, 2], [2], 2)).Message);
+        Assert.Contains("none of 2 tokens",
+            Assert.Throws<NotFiniteNumberException>(() => Sampling.Probabilities([-Infinity, -Infinity])).Message);
+        Assert.Contains("token 2 of the context",
+            Assert.Throws<ShapeException>(() => Sampling.RepetitionPenalty([1.0, 2], [2], 2)).Message);
     }
 }

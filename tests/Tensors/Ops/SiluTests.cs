@@ -26,8 +26,8 @@ public class SiluTests
     public void Other_shapes_and_types_are_refused()
     {
         using Tensor x = Tensor.Zeros(2, 3), y = Tensor.Zeros(3, 2), half = Tensor.Zeros(new Shape(2, 3), DType.F16);
-        Assert.Contains("Silu: y and x must have the same shape", Assert.Throws<ShapeException>(() => Silu.Apply(x, y)).Message);
-        Assert.Contains("Silu: x must be F32", Assert.Throws<ShapeException>(() => Silu.Apply(half, half)).Message);
+        Assert.StartsWith("Silu: y and x must", Assert.Throws<ShapeException>(() => Silu.Apply(x, y)).Message);
+        Assert.StartsWith("Silu: x must be F32", Assert.Throws<ShapeException>(() => Silu.Apply(half, half)).Message);
     }
 
     [Fact]

@@ -15,10 +15,12 @@ static class UnaryLaw
             Check<F>(definition, Draw.Normal(length, length, deviation: 3), relative, absolute, $"length {length}");
         Check<F>(definition, Draw.Ties(77, seed: 1), relative, absolute, "ties");
         Check<F>(definition, Draw.Extremes(), relative, absolute, "extremes");
-        Check<F>(definition, [.. Enumerable.Range(-40_000, 80_001).Select(i => i / 2000f)], relative, absolute, "sweep from -20 to 20");
+        float[] sweep = [.. Enumerable.Range(-40_000, 80_001).Select(i => i / 2000f)];
+        Check<F>(definition, sweep, relative, absolute, "from -20 to 20");
     }
 
-    static void Check<F>(Definition definition, float[] x, double relative, double absolute, string because) where F : struct, IUnary
+    static void Check<F>(Definition definition, float[] x, double relative, double absolute, string because)
+        where F : struct, IUnary
     {
         var expected = new double[x.Length];
         var actual = new float[x.Length];
