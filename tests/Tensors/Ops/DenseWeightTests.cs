@@ -44,7 +44,7 @@ public sealed class DenseWeightTests
     [InlineData(2, 0)]
     [InlineData(-1, 0)]
     [InlineData(0, 2)]
-    [InlineData(0, -1)]
+    [InlineData(1, -1)]
     public void Decoding_outside_the_matrix_is_refused(int row, int column) =>
         Assert.Throws<ShapeException>(() => new DenseWeight(Tensor.Zeros(2, 3)).Decode(row, column, new float[2]));
 }
