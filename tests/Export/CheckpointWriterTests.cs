@@ -165,8 +165,10 @@ public class CheckpointWriterTests
             Copy(folder["out"], output);
             File.WriteAllBytes(Path.Combine(output, ".nibble", "progress.jsonl"), journal[..length]);
             using (var writer = CheckpointWriter.Open(output, Specs, Options()))
-            {
                 Run(writer);
+            using (var writer = CheckpointWriter.Open(output, Specs, Options()))
+            {
+                Assert.Equal(Specs.Length, writer.Finished.Count);
                 writer.Complete(Side);
             }
             AssertSame(expected, Contents(output));

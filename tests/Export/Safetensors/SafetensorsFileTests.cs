@@ -119,6 +119,16 @@ public class SafetensorsFileTests
     }
 
     [Fact]
+    public void Text_that_is_no_Unicode_is_refused_also_where_it_is_ignored()
+    {
+        using var folder = new TemporaryFolder();
+        byte[] header = [.. """{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":"?"}}"""u8];
+        header[^4] = 0xC0;
+        File.WriteAllBytes(folder["a"], [.. BitConverter.GetBytes((long)header.Length), .. header]);
+        Assert.Contains("UTF-8", Assert.Throws<CheckpointException>(() => SafetensorsFile.Open(folder["a"])).Message);
+    }
+
+    [Fact]
     public void A_missing_file_and_a_folder_are_named()
     {
         using var folder = new TemporaryFolder();
