@@ -18,6 +18,7 @@ public sealed record Int4(int GroupSize = 128) : NibbleFormat($"int4-g{GroupSize
 
     public override float TensorScale(float amax) => 1;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void ScaleRow(ReadOnlySpan<float> row, float tensorScale, Span<byte> scales)
     {
         var groups = MemoryMarshal.Cast<byte, float>(scales);

@@ -12,6 +12,7 @@ public sealed record MxFp4Activation() : ActivationFormat("mxfp4-b32")
 
     public override float Scale(float amax) => 1;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Round(Span<float> row, float scale)
     {
         for (var at = 0; at < row.Length; at += SharedExponent.Block)

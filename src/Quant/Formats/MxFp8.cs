@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
@@ -26,12 +27,14 @@ public sealed record MxFp8() : WeightFormat("mxfp8-b32")
     public override float Value(int code, float tensorScale, ReadOnlySpan<byte> scales, int group) =>
         Float8.FromE4M3((byte)code) * Float8.FromE8M0(scales[group]);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void CodeRow(ReadOnlySpan<float> row, float tensorScale, ReadOnlySpan<byte> scales, Span<byte> codes)
     {
         for (var g = 0; g < row.Length / Group; g++)
             Float8.EncodeE4M3(row.Slice(g * Group, Group), Float8.FromE8M0(scales[g]), codes.Slice(g * Group, Group));
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void DecodeRow(
         ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float tensorScale, int column, Span<float> destination)
     {

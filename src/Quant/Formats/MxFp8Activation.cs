@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
@@ -9,6 +10,7 @@ public sealed record MxFp8Activation() : ActivationFormat("mxfp8-b32")
 
     public override float Scale(float amax) => 1;
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void Round(Span<float> row, float scale)
     {
         for (var at = 0; at < row.Length; at += SharedExponent.Block)

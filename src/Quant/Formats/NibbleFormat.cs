@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
@@ -36,6 +37,7 @@ public abstract record NibbleFormat : WeightFormat
     public sealed override float Value(int code, float tensorScale, ReadOnlySpan<byte> scales, int group) =>
         Numbers[code & 15] * GroupScale(scales, tensorScale, group);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public sealed override void CodeRow(ReadOnlySpan<float> row, float tensorScale, ReadOnlySpan<byte> scales, Span<byte> codes)
     {
         var bytes = ScaleType!.Value.Bytes();
@@ -48,6 +50,7 @@ public abstract record NibbleFormat : WeightFormat
         }
     }
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public sealed override void DecodeRow(
         ReadOnlySpan<byte> codes, ReadOnlySpan<byte> scales, float tensorScale, int column, Span<float> destination)
     {

@@ -2,6 +2,7 @@ using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
 using System.Runtime.Intrinsics;
 using System.Runtime.Intrinsics.X86;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Quant.Formats;
 
@@ -42,9 +43,9 @@ static class Nibbles
     public static void Decode(ReadOnlySpan<byte> codes, ReadOnlySpan<float> scales, int group, int offset,
         ReadOnlySpan<float> numbers, Span<float> values)
     {
-        if (Avx512F.IsSupported)
+        if (Cpu.Level >= CpuLevel.Avx512)
             Decode<Avx512Decoder>(codes, scales, group, offset, numbers, values);
-        else if (Avx2.IsSupported)
+        else if (Cpu.Level >= CpuLevel.Avx2)
             Decode<Avx2Decoder>(codes, scales, group, offset, numbers, values);
         else
             DecodePlain(codes, scales, group, offset, numbers, values);

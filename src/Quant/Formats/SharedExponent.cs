@@ -1,3 +1,4 @@
+using System.Runtime.CompilerServices;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
@@ -39,6 +40,7 @@ static class SharedExponent
     }
 
     /// <summary>The exponents of a row of weights.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void ScaleRow(ReadOnlySpan<float> row, float largest, Span<byte> scales)
     {
         for (var block = 0; block < scales.Length; block++)
@@ -46,6 +48,7 @@ static class SharedExponent
     }
 
     /// <summary>The powers of two behind a row's exponents.</summary>
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public static void Decode(ReadOnlySpan<byte> scales, Span<float> groups)
     {
         for (var g = 0; g < scales.Length; g++)

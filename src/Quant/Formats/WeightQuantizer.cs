@@ -1,4 +1,5 @@
 using Nibble.Tensors;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Quant.Formats;
 
@@ -71,14 +72,13 @@ public static class WeightQuantizer
     static void ForRows(Tensor weight, string name, RowWork work, Action<float>? found = null)
     {
         var (rows, columns) = (weight.Rows, weight.Columns);
-        var piece = Math.Max(1, PieceElements / Math.Max(1, columns));
         var firstBad = int.MaxValue;
         var gate = new Lock();
-        Parallel.For(0, (rows + piece - 1) / piece, p =>
+        Threads.For(rows, Math.Max(1, PieceElements / Math.Max(1, columns)), (start, end) =>
         {
             var values = new float[columns];
             var largest = 0f;
-            for (var row = p * piece; row < Math.Min(rows, (p + 1) * piece); row++)
+            for (var row = start; row < end; row++)
             {
                 Tensors.Convert.ToF32(weight, (long)row * columns, values);
                 var amax = work(row, values);

@@ -10,7 +10,7 @@ public class WeightFormatTests
     static readonly WeightFormat[] formats =
     [
         new Fp8(), new Fp8PerChannel(), new Int8PerChannel(), new Int4(), new Int4(32), new NvFp4(), new MxFp4(), new MxFp8(),
-        new IntGroup(2, 32), new IntGroup(3, 32), new IntGroup(4, 32), new IntGroup(5, 32), new IntGroup(8, 32),
+        new IntGroup(2, 32), new IntGroup(3, 32), new IntGroup(4, 64), new IntGroup(5, 32), new IntGroup(8, 32),
         new IntGroup(2, 32, symmetric: false), new IntGroup(3, 32, symmetric: false), new IntGroup(8, 32, symmetric: false),
     ];
 
