@@ -42,11 +42,12 @@ static class Rounds
         for (var i = 0; i < cases.Length; i++)
         {
             var time = Median(seconds[i]);
-            output.WriteLine($"  {cases[i].Name,-42} {time * 1e3,10:F3} ms {cases[i].Work / time / 1e9,8:F1} {unit} {Median(shares[i]),6:F2}x");
+            var rate = cases[i].Work / time / 1e9;
+            output.WriteLine($"  {cases[i].Name,-42} {time * 1e3,10:F3} ms {rate,8:F1} {unit} {Median(shares[i]),6:F2}x");
         }
     }
 
-    /// <summary>Seconds of one call, repeated for 20 ms at least. Processor time ignores what the machine's other users take.</summary>
+    /// <summary>Seconds of one call, repeated for 20 ms at least. Processor time ignores what other users take.</summary>
     static double Time(Action call, bool single)
     {
         var calls = 0;

@@ -18,7 +18,14 @@ public sealed record Sample(int[] Ids, IReadOnlyList<ImagePatches> Images)
 /// <summary>What is known of one sample between two stages.</summary>
 public sealed class Pass(Sample sample, KvCache? cache)
 {
-    public Sample Sample { get; } = sample;
+    public Sample Sample { get; private set; } = sample;
+
+    /// <summary>Forgets the pixels once the vision tower has taken them in; the sizes of the pictures stay known.</summary>
+    public void ReleasePictures()
+    {
+        if (Hidden is not null && Sample.Images.Count > 0)
+            Sample = Sample with { Images = [.. Sample.Images.Select(image => image with { Patches = Tensor.Empty(0) })] };
+    }
 
     /// <summary>Null when the sequence is seen once and not continued.</summary>
     public KvCache? Cache { get; } = cache;
@@ -41,6 +48,9 @@ public sealed class Pass(Sample sample, KvCache? cache)
     /// <summary>[T, V] or [1, V]; set by the head.</summary>
     public Tensor? Logits { get; set; }
 
-    /// <summary>Called by stages with intermediate results under the names other frameworks record them; null when nobody asks.</summary>
+    /// <summary>
+    /// Called by stages with intermediate results under the names of <see cref="Observed"/>; null when nobody asks.
+    /// The tensor may be released when the call returns: copy what is to be kept.
+    /// </summary>
     public Action<string, Tensor>? Observe { get; set; }
 }

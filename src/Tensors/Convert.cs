@@ -1,17 +1,27 @@
 using System.Numerics;
 using System.Runtime.CompilerServices;
 using System.Runtime.InteropServices;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Tensors;
 
 /// <summary>Between element types. BF16 and F16 round to nearest, ties to even.</summary>
 public static class Convert
 {
+    // Elements that one thread converts at a time.
+    const int RunElements = 1 << 18;
+
     /// <summary>A copy in F32; F64 is rounded. Integer and FP8 tensors are refused: their meaning needs a scale.</summary>
-    public static Tensor ToF32(Tensor source)
+    public static unsafe Tensor ToF32(Tensor source)
     {
         var result = Tensor.Empty(source.Shape);
-        ToF32(source, 0, result.Span<float>());
+        var runs = checked((int)((source.Elements + RunElements - 1) / RunElements));
+        Threads.For(runs, 1, (start, end) =>
+        {
+            var first = (long)start * RunElements;
+            var count = (int)Math.Min(RunElements, source.Elements - first);
+            ToF32(source, first, new Span<float>((float*)result.Pointer + first, count));
+        });
         return result;
     }
 
@@ -29,7 +39,8 @@ public static class Convert
                 FromBF16(new ReadOnlySpan<ushort>((ushort*)source.Pointer + start, destination.Length), destination);
                 break;
             case DType.F16:
-                TensorPrimitives.ConvertToSingle(new ReadOnlySpan<Half>((Half*)source.Pointer + start, destination.Length), destination);
+                TensorPrimitives.ConvertToSingle(
+                    new ReadOnlySpan<Half>((Half*)source.Pointer + start, destination.Length), destination);
                 break;
             case DType.F64:
                 TensorPrimitives.ConvertTruncating<double, float>(
@@ -91,7 +102,8 @@ public static class Convert
         var bits = Vector.AsVectorUInt32(values);
         var upper = bits >>> 16;
         var rounded = (bits + new Vector<uint>(0x7FFF) + (upper & Vector<uint>.One)) >>> 16;
-        return Vector.ConditionalSelect(Vector.AsVectorUInt32(Vector.Equals(values, values)), rounded, upper | new Vector<uint>(0x40));
+        var number = Vector.AsVectorUInt32(Vector.Equals(values, values));
+        return Vector.ConditionalSelect(number, rounded, upper | new Vector<uint>(0x40));
     }
 
     static void Fits(int source, int destination)

@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Nibble.Tensors;
 
-/// <summary>Shapes or element types that do not fit. The message names the operation, the arguments and what was expected.</summary>
+/// <summary>
+/// Shapes or element types that do not fit. The message names the operation, the arguments and what was expected.
+/// </summary>
 public sealed class ShapeException(string message) : ArgumentException(message);
 
 /// <summary>Argument checks of the ops. The caller's file name is the operation's name.</summary>

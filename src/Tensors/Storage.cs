@@ -1,6 +1,4 @@
 using System.IO.MemoryMappedFiles;
-using System.Runtime.CompilerServices;
-using System.Runtime.InteropServices;
 
 namespace Nibble.Tensors;
 
@@ -24,7 +22,7 @@ public abstract unsafe class Storage : IDisposable
     protected abstract void Release();
 }
 
-/// <summary>Native memory, aligned to 64 bytes.</summary>
+/// <summary>Native memory, aligned to 64 bytes. Large blocks are reused: see <see cref="BlockPool"/>.</summary>
 public sealed unsafe class NativeStorage : Storage
 {
     public const int Alignment = 64;
@@ -33,7 +31,7 @@ public sealed unsafe class NativeStorage : Storage
     {
         ArgumentOutOfRangeException.ThrowIfNegative(bytes);
         Bytes = bytes;
-        Pointer = (byte*)NativeMemory.AlignedAlloc((nuint)Math.Max(bytes, 1), Alignment);
+        Pointer = BlockPool.Shared.Take(bytes);
         if (bytes > 0)
             GC.AddMemoryPressure(bytes);
     }
@@ -42,7 +40,7 @@ public sealed unsafe class NativeStorage : Storage
     {
         if (Pointer is null)
             return;
-        NativeMemory.AlignedFree(Pointer);
+        BlockPool.Shared.Return(Pointer, Bytes);
         Pointer = null;
         if (Bytes > 0)
             GC.RemoveMemoryPressure(Bytes);

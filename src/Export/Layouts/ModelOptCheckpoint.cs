@@ -30,6 +30,9 @@ public sealed class ModelOptCheckpoint
     /// <summary><c>quant_algo</c> as the checkpoint has it; null where only the cache is quantized.</summary>
     public string? Algorithm => description.Algorithm;
 
+    /// <summary>Format of cached keys and values, or null.</summary>
+    public string? KeyValueAlgorithm => description.KeyValues;
+
     /// <summary>The modules that hold codes.</summary>
     public IEnumerable<string> Modules => folder.Tensors.Select(tensor => tensor.Name)
         .Where(name => name.EndsWith(".weight_scale", StringComparison.Ordinal)).Select(name => name[..^".weight_scale".Length]);
@@ -79,7 +82,8 @@ public sealed class ModelOptCheckpoint
             Positive(attention, "k_proj.k_scale", scales), Positive(attention, "v_proj.v_scale", scales));
     }
 
-    string AlgorithmOf(string module) =>
+    /// <summary>The algorithm the description gives a module; <c>none</c> where it gives none.</summary>
+    public string AlgorithmOf(string module) =>
         description.Layers is not { } layers ? description.Algorithm ?? "none"
         : layers.TryGetValue(module, out var layer) ? layer.Algorithm : "none";
 

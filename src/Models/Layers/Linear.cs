@@ -7,6 +7,9 @@ public sealed class Linear(ILinearWeight weight, Tensor? bias)
 {
     public ILinearWeight Weight => weight;
 
+    /// <summary>[out] F32, or null.</summary>
+    public Tensor? Bias => bias;
+
     public int Out => weight.Rows;
 
     public int In => weight.Columns;
@@ -20,6 +23,8 @@ public sealed class Linear(ILinearWeight weight, Tensor? bias)
         if (bias is not null)
             for (var row = 0; row < y.Rows; row++)
                 TensorPrimitives.Add(y.Row(row), bias.Span<float>(), y.Row(row));
+        GC.KeepAlive(this); // a span does not keep native memory from being released
+        GC.KeepAlive(x);
         return y;
     }
 }

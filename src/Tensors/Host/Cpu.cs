@@ -16,7 +16,9 @@ public enum CpuLevel
     Avx512,
 }
 
-/// <summary>Which instruction set this process uses. Chosen once: the strongest present, or the one <c>NIBBLE_CPU</c> names.</summary>
+/// <summary>
+/// Which instruction set this process uses. Chosen once: the strongest present, or the one <c>NIBBLE_CPU</c> names.
+/// </summary>
 public static class Cpu
 {
     static readonly Lazy<CpuLevel> Chosen = new(() => Choose(Environment.GetEnvironmentVariable("NIBBLE_CPU")));

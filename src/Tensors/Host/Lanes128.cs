@@ -25,7 +25,8 @@ readonly unsafe struct Lanes128 : ILanes<Vector128<float>>
         var half = Widen(source);
         var magnitude = (half & Vector128.Create(0x7FFF)) << 13;
         var bits = magnitude + Vector128.Create((int)Half16.Rebias);
-        bits += Vector128.GreaterThan(magnitude, Vector128.Create((int)Half16.Infinite - 1)) & Vector128.Create((int)Half16.Rebias);
+        var infinite = Vector128.GreaterThan(magnitude, Vector128.Create((int)Half16.Infinite - 1));
+        bits += infinite & Vector128.Create((int)Half16.Rebias);
         var subnormal = (bits + Vector128.Create((int)Half16.One)).AsSingle() - Vector128.Create(Half16.SmallestNormal);
         bits = Vector128.ConditionalSelect(
             Vector128.LessThan(magnitude, Vector128.Create((int)Half16.One)), subnormal.AsInt32(), bits);

@@ -27,7 +27,8 @@ readonly unsafe struct Lanes256 : ILanes<Vector256<float>>
         var half = Avx2.ConvertToVector256Int32(Vector128.Load(source));
         var magnitude = (half & Vector256.Create(0x7FFF)) << 13;
         var bits = magnitude + Vector256.Create((int)Half16.Rebias);
-        bits += Vector256.GreaterThan(magnitude, Vector256.Create((int)Half16.Infinite - 1)) & Vector256.Create((int)Half16.Rebias);
+        var infinite = Vector256.GreaterThan(magnitude, Vector256.Create((int)Half16.Infinite - 1));
+        bits += infinite & Vector256.Create((int)Half16.Rebias);
         var subnormal = (bits + Vector256.Create((int)Half16.One)).AsSingle() - Vector256.Create(Half16.SmallestNormal);
         bits = Vector256.ConditionalSelect(
             Vector256.LessThan(magnitude, Vector256.Create((int)Half16.One)), subnormal.AsInt32(), bits);

@@ -11,8 +11,8 @@ public interface IRangeBody
 
 /// <summary>
 /// Parallel loops over the process's own threads: the caller and <see cref="Count"/> - 1 workers.
-/// <para>The indices are cut into runs of exactly <c>grain</c> (the last may be shorter) whatever the number of threads, so a body
-/// that only depends on its run gives the same result on every machine. A run should take 10 µs or more.</para>
+/// <para>The indices are cut into runs of exactly <c>grain</c> (the last may be shorter) whatever the number of threads, so a
+/// body that only depends on its run gives the same result on every machine. A run should take 10 µs or more.</para>
 /// <para>A loop inside a body runs on the thread it is called from; so does a loop started while another thread's loop holds the
 /// workers. The first exception of a body stops the loop and is thrown to the caller once every thread has let go.</para>
 /// </summary>
@@ -37,7 +37,8 @@ public static class Threads
     {
         if (string.IsNullOrEmpty(wanted))
             return Math.Min(Environment.ProcessorCount, Workers.MostThreads);
-        return int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out var count) && count is >= 1 and <= Workers.MostThreads
+        return int.TryParse(wanted, NumberStyles.None, CultureInfo.InvariantCulture, out var count)
+            && count is >= 1 and <= Workers.MostThreads
             ? count
             : throw new ArgumentException($"NIBBLE_THREADS={wanted}: expected a number from 1 to {Workers.MostThreads}.");
     }

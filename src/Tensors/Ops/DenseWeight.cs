@@ -16,7 +16,8 @@ public sealed class DenseWeight(Tensor weight) : ILinearWeight
     public void Decode(int row, int column, Span<float> destination)
     {
         if ((uint)row >= (uint)Rows || column < 0 || column > Columns - destination.Length)
-            throw new ShapeException($"DenseWeight: {Weight} has no row {row} with columns {column} to {column + destination.Length}.");
+            throw new ShapeException(
+                $"DenseWeight: {Weight} has no row {row} with columns {column} to {column + destination.Length}.");
         Convert.ToF32(Weight, (long)row * Columns + column, destination);
     }
 

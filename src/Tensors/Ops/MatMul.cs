@@ -3,19 +3,23 @@ using Nibble.Tensors.Host;
 namespace Nibble.Tensors.Ops;
 
 /// <summary>
-/// Matrix products. Results are the same whatever the number of threads; they differ in rounding between CPU levels, and between a
-/// few tokens and many. Infinities and NaN arrive where the formula puts them. The result must not overlap an argument.
+/// Matrix products. Results are the same whatever the number of threads; they differ in rounding between CPU levels, and between
+/// a few tokens and many. Infinities and NaN arrive where the formula puts them. The result must not overlap an argument.
 /// </summary>
 public static unsafe class MatMul
 {
-    /// <summary>Up to this many tokens the rows of W are dotted as they lie; beyond it, packing them pays. Measured: perf/log.md.</summary>
+    /// <summary>
+    /// Up to this many tokens the rows of W are dotted as they lie; beyond it they are packed. See perf/log.md.
+    /// </summary>
     internal const int FewTokens = 16;
 
     /// <summary>y = x·Wᵀ with x [T, in] F32, w [out, in] F32, BF16 or F16, and y [T, out] F32.</summary>
     /// <exception cref="ShapeException">Shapes or types that do not fit.</exception>
     public static void Apply(Tensor x, Tensor w, Tensor y) => Apply(x, w, y, HostTarget.Default);
 
-    /// <summary>y = x·Wᵀ for packed weights, which are decoded piece by piece: x [T, in] F32, w [out, in], y [T, out] F32.</summary>
+    /// <summary>
+    /// y = x·Wᵀ for packed weights, which are decoded piece by piece: x [T, in] F32, w [out, in], y [T, out] F32.
+    /// </summary>
     /// <exception cref="ShapeException">Shapes or types that do not fit.</exception>
     public static void Apply(Tensor x, IWeightRows w, Tensor y) => Apply(x, w, y, HostTarget.Default);
 
@@ -24,8 +28,8 @@ public static unsafe class MatMul
     public static void Multiply(Tensor a, Tensor b, Tensor c) => Multiply(a, b, c, HostTarget.Default);
 
     /// <summary>
-    /// H += xᵀ·x with x [T, in] and h [in, in], both F32: what T more tokens add to the second moments. h must be symmetric: only its
-    /// lower triangle is read, and the upper one is written as its mirror image.
+    /// H += xᵀ·x with x [T, in] and h [in, in], both F32: what T more tokens add to the second moments. h must be symmetric:
+    /// only its lower triangle is read, and the upper one is written as its mirror image.
     /// </summary>
     /// <exception cref="ShapeException">Shapes or types that do not fit.</exception>
     public static void Gram(Tensor x, Tensor h) => Gram(x, h, HostTarget.Default);
@@ -105,9 +109,14 @@ public static unsafe class MatMul
         Expect.Shape(h, new Shape(x.Columns, x.Columns));
 
         var (from, to, width) = ((nint)x.Pointer, (nint)h.Pointer, x.Columns);
-        Levels.Run(target.Level, new MatMulBlocks<LeftColumns, RightRows>(
+        var product = new MatMulBlocks<LeftColumns, RightRows>(
             new LeftColumns((float*)from, width), new RightRows((float*)from, width),
-            width, width, x.Rows, (float*)to, target.Workers) { Add = true, Lower = true });
+            width, width, x.Rows, (float*)to, target.Workers)
+        {
+            Add = true,
+            Lower = true,
+        };
+        Levels.Run(target.Level, product);
         Levels.Run(target.Level, new Mirror((float*)to, width, target.Workers));
         GC.KeepAlive(x);
         GC.KeepAlive(h);
@@ -122,9 +131,10 @@ public static unsafe class MatMul
             w.Decode(o, 0, row);
             for (var t = 0; t < y.Length / w.Rows; t++)
             {
+                var token = x.Row(t);
                 var sum = 0.0;
                 for (var i = 0; i < row.Length; i++)
-                    sum += (double)x.Row(t)[i] * row[i];
+                    sum += (double)token[i] * row[i];
                 y[t * w.Rows + o] = sum;
             }
         }

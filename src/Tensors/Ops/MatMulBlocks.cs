@@ -36,6 +36,8 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
 
     public void Run<L, V>() where L : struct, ILanes<V> where V : struct
     {
+        if (rows == 0)
+            return;
         var height = BlockRows(L.TileRows);
         using var packed = new NativeStorage((long)height * depth * sizeof(float));
         var panels = (float*)packed.Pointer;
@@ -56,7 +58,9 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
         return (even + tile - 1) / tile * tile;
     }
 
-    /// <summary>Columns of one task, a multiple of the sliver: small matrices are cut finer so that every thread gets some.</summary>
+    /// <summary>
+    /// Columns of one task, a multiple of the sliver: small matrices are cut finer so that every thread gets some.
+    /// </summary>
     int Grain(int width, int sliver)
     {
         var grain = MatMulBlocks.Columns;

@@ -11,7 +11,7 @@ namespace Nibble.Tensors.Ops;
 readonly unsafe struct MatMulDotTiles<L, V, E, T>
     where L : struct, ILanes<V> where V : struct where E : struct, IElement<T> where T : unmanaged
 {
-    // How far ahead one row is fetched; the tuning is in perf/log.md.
+    // How far ahead one row is fetched: the best of 1, 2 and 4 KiB.
     const int AheadBytes = 4096;
 
     const int LineBytes = 64;
@@ -145,7 +145,9 @@ readonly unsafe struct MatMulDotTiles<L, V, E, T>
         sums[3] = L.Sum(s3);
     }
 
-    /// <summary>The columns from <paramref name="k"/> on, which fill no register. <paramref name="x"/> is already there.</summary>
+    /// <summary>
+    /// The columns from <paramref name="k"/> on, which fill no register. <paramref name="x"/> is already there.
+    /// </summary>
     static void Rest(T* w0, T* w1, T* w2, T* w3, float* x, int k, int columns, float* sums)
     {
         for (; k < columns; k++, x++)
@@ -174,8 +176,8 @@ readonly unsafe struct MatMulDotTiles<L, V, E, T>
     }
 
     /// <summary>
-    /// The next four rows follow the present ones: while one register's width of each is used, as much of those is fetched, in order.
-    /// Into the second level, for the first may be too small for eight rows.
+    /// The next four rows follow the present ones: while one register's width of each is used, as much of those is fetched, in
+    /// order. Into the second level, for the first may be too small for eight rows.
     /// </summary>
     [MethodImpl(MethodImplOptions.AggressiveInlining)]
     static void FetchNext(T* address)

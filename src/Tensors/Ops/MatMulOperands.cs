@@ -18,8 +18,8 @@ unsafe interface IRightOperand
     static abstract int ScratchFloats { get; }
 
     /// <summary>
-    /// Element (k + s, column + j) goes to sliver[s · 2·Width + j] for j below <paramref name="columns"/>; the rest of the sliver is
-    /// zero.
+    /// Element (k + s, column + j) goes to sliver[s · 2·Width + j] for j below <paramref name="columns"/>; the rest of the
+    /// sliver is zero.
     /// </summary>
     void Fill<L, V>(int column, int columns, int k, int steps, float* sliver, float* scratch)
         where L : struct, ILanes<V> where V : struct;

@@ -11,7 +11,7 @@ namespace Nibble.Tensors.Ops;
 /// </summary>
 static unsafe class MatMulTiles<L, V> where L : struct, ILanes<V> where V : struct
 {
-    // Steps of k by which A is fetched ahead of its use; the tuning is in perf/log.md.
+    // Steps of k by which A is fetched ahead of its use.
     const int AheadSteps = 16;
 
     /// <summary>Rows of the next tile when this many are left: what <see cref="Run"/> has a kernel for.</summary>

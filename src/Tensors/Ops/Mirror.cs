@@ -21,7 +21,8 @@ readonly unsafe struct Mirror(float* matrix, int width, Workers workers) : ILeve
                 nint column = 0;
                 if (row + L.Width <= end)
                     for (; column < row; column += L.Width)
-                        L.Transpose<F32Element, float>(matrix + row * width + column, width, matrix + column * width + row, width);
+                        L.Transpose<F32Element, float>(
+                            matrix + row * width + column, width, matrix + column * width + row, width);
                 for (var r = row; r < Math.Min(row + L.Width, end); r++)
                     for (var c = column; c < r; c++)
                         matrix[c * width + r] = matrix[r * width + c];

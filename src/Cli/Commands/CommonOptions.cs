@@ -1,0 +1,105 @@
+using System.CommandLine;
+using Nibble.Export.Verification;
+using Nibble.Models;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+
+namespace Nibble.Cli.Commands;
+
+/// <summary>Arguments that several verbs share, under one name each.</summary>
+static class CommonOptions
+{
+    /// <summary>What <c>--kv</c> is called for a cache that stays as it is.</summary>
+    public const string NoCacheFormat = "none";
+
+    public static Argument<string> Model() => new("model") { Description = "Folder with config.json and safetensors files." };
+
+    public static Option<bool> Json() => new("--json")
+    {
+        Description = "Machine-readable output: one object, or JSON lines while a long run is going on.",
+    };
+
+    public static Option<string?> Format() => new("--format", "-f") { Description = "Like nvfp4 or fp8; see `nibble formats`." };
+
+    public static Option<string?> KeyValues() => new("--kv")
+    {
+        Description = "Format of cached keys and values: none, fp8, nvfp4 (default: none).",
+    };
+
+    public static Option<string[]> Scope() => new("--scope")
+    {
+        Description = "Parts to quantize: language (default), projector, vision, all.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    public static Option<string[]> Exclude() => new("--exclude")
+    {
+        Description = "Modules to leave as they are, like 'model.layers.0.*' or 're:.*down_proj'.",
+        AllowMultipleArgumentsPerToken = true,
+    };
+
+    public static Option<string> Algorithm() => new("--algorithm")
+    {
+        Description = "max: scales from the largest magnitudes, shared where runtimes fuse; rtn: every matrix by itself.",
+        DefaultValueFactory = _ => "max",
+    };
+
+    public static Option<string?> Recipe() => new("--recipe") { Description = "YAML file with rules, instead of --format." };
+
+    public static Option<string?> Calibration() => new("--calibration")
+    {
+        Description = "JSONL file, folder, or safetensors with input_ids.i. Default: calib.jsonl beside the model.",
+    };
+
+    public static Option<int?> Samples() => new("--samples") { Description = "Use at most this many calibration samples." };
+
+    public static Option<string> Target() => new("--target")
+    {
+        Description = "Runtime the checkpoint is for: vllm, sglang, trtllm, hf.",
+        DefaultValueFactory = _ => "vllm",
+    };
+
+    /// <summary>Every name <c>--format</c> takes, aliases left out.</summary>
+    public static IEnumerable<string> SchemeNames => Schemes.All.Select(entry => entry.Scheme.Name);
+
+    /// <summary>Every name <c>--kv</c> takes.</summary>
+    public static IEnumerable<string> KeyValueNames => Schemes.KeyValueNames.Prepend(NoCacheFormat);
+
+    /// <summary>The recipe that <c>--format</c>, <c>--kv</c>, <c>--scope</c>, <c>--exclude</c> and <c>--algorithm</c> describe.</summary>
+    public static Recipe Uniform(string? format, string? keyValues, string[] scopes, string[] exclude, string algorithm)
+    {
+        var kv = keyValues is null or NoCacheFormat ? null : Schemes.FindKeyValues(keyValues)
+            ?? throw new UsageException($"--kv {keyValues}: unknown; {Suggestion.For(keyValues, KeyValueNames)}");
+        if (format is null && kv is null)
+            throw new UsageException("--format is missing; `nibble formats` lists what there is.");
+        var scheme = format is null or "none" ? null : Schemes.Find(format)
+            ?? throw new UsageException($"--format {format}: unknown; {Suggestion.For(format, SchemeNames)}");
+        return Quant.Planning.Recipe.Uniform(scheme, scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(ParseScope).Distinct(),
+            exclude, ParseAlgorithm(algorithm), kv);
+    }
+
+    public static Algorithm ParseAlgorithm(string name) => name switch
+    {
+        "max" => Quant.Planning.Algorithm.Max,
+        "rtn" => Quant.Planning.Algorithm.Rtn,
+        _ => throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, ["max", "rtn"])}"),
+    };
+
+    public static Target ParseTarget(string name) => name switch
+    {
+        "vllm" => Export.Verification.Target.Vllm,
+        "sglang" => Export.Verification.Target.Sglang,
+        "trtllm" => Export.Verification.Target.TensorRtLlm,
+        "hf" => Export.Verification.Target.Transformers,
+        _ => throw new UsageException($"--target {name}: unknown; {Suggestion.For(name, ["vllm", "sglang", "trtllm", "hf"])}"),
+    };
+
+    public static IEnumerable<Scope> ParseScope(string name) => name switch
+    {
+        "language" => [Models.Scope.Language],
+        "projector" => [Models.Scope.Projector],
+        "vision" => [Models.Scope.Vision],
+        "all" => Enum.GetValues<Scope>(),
+        _ => throw new UsageException($"--scope {name}: unknown; {Suggestion.For(name, ["language", "projector", "vision", "all"])}"),
+    };
+}

@@ -1,0 +1,58 @@
+using System.CommandLine;
+using Nibble.Cli.Output;
+using Nibble.Cli.Recipes;
+using Nibble.Cli.Runs;
+using Nibble.Quant.Planning;
+
+namespace Nibble.Cli.Commands;
+
+/// <summary>The options that say what to quantize and how: the same for <c>plan</c> and <c>quantize</c>.</summary>
+sealed class RequestOptions
+{
+    readonly Option<string?> format = CommonOptions.Format();
+    readonly Option<string?> keyValues = CommonOptions.KeyValues();
+    readonly Option<string[]> scope = CommonOptions.Scope();
+    readonly Option<string[]> exclude = CommonOptions.Exclude();
+    readonly Option<string> algorithm = CommonOptions.Algorithm();
+    readonly Option<string?> recipe = CommonOptions.Recipe();
+    readonly Option<string?> calibration = CommonOptions.Calibration();
+    readonly Option<int?> samples = CommonOptions.Samples();
+    readonly Option<string> target = CommonOptions.Target();
+
+    readonly Option<string> budget = new("--activation-budget")
+    {
+        Description = "Memory for hidden states between blocks; more waits on disk.",
+        DefaultValueFactory = _ => "2GiB",
+    };
+
+    readonly Option<string> shard = new("--max-shard-size")
+    {
+        Description = "Largest size of one safetensors file.",
+        DefaultValueFactory = _ => "5GB",
+    };
+
+    public Argument<string> Model { get; } = CommonOptions.Model();
+
+    public void AddTo(Command command)
+    {
+        command.Arguments.Add(Model);
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, algorithm, recipe, calibration, samples, target, budget, shard])
+            command.Options.Add(option);
+    }
+
+    /// <summary>From the recipe file, or from the single options.</summary>
+    public Recipe Recipe(ParseResult parsed)
+    {
+        if (parsed.GetValue(recipe) is not { } path)
+            return CommonOptions.Uniform(parsed.GetValue(format), parsed.GetValue(keyValues), parsed.GetValue(scope) ?? [],
+                parsed.GetValue(exclude) ?? [], parsed.GetRequiredValue(algorithm));
+        foreach (var other in (Option[])[format, keyValues, scope, exclude])
+            if (parsed.GetResult(other) is { Implicit: false })
+                throw new UsageException($"{other.Name} and --recipe exclude each other.");
+        return RecipeFile.Read(path);
+    }
+
+    public RunOptions Run(ParseResult parsed) => new(
+        parsed.GetValue(calibration), parsed.GetValue(samples), CommonOptions.ParseTarget(parsed.GetRequiredValue(target)),
+        Units.ParseBytes(parsed.GetRequiredValue(budget)), Units.ParseBytes(parsed.GetRequiredValue(shard)));
+}

@@ -1,0 +1,91 @@
+using Nibble.Cli.Commands;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+using YamlDotNet.Core;
+using YamlDotNet.RepresentationModel;
+
+namespace Nibble.Cli.Recipes;
+
+/// <summary>
+/// A recipe as YAML: <c>algorithm</c>, <c>kv</c>, and an ordered list <c>rules</c> of <c>{modules, format, scope}</c> where the last match wins
+/// and the format <c>skip</c> leaves modules as they are. docs/recipes.md describes it.
+/// </summary>
+static class RecipeFile
+{
+    const int LargestFile = 1 << 20;
+
+    /// <exception cref="UsageException">The file is no recipe; the message names the line.</exception>
+    public static Recipe Read(string path)
+    {
+        if (!File.Exists(path))
+            throw new UsageException($"--recipe {path}: no such file.");
+        if (new FileInfo(path).Length > LargestFile)
+            throw new UsageException($"{path}: a recipe has at most {LargestFile} bytes.");
+        try
+        {
+            var stream = new YamlStream();
+            using var reader = new StreamReader(path);
+            stream.Load(reader);
+            return stream.Documents is [{ RootNode: YamlMappingNode root }] ? Parse(root, path)
+                : throw new UsageException($"{path}: one YAML mapping expected.");
+        }
+        catch (YamlException error)
+        {
+            throw new UsageException($"{path}, line {error.Start.Line}: {error.Message}");
+        }
+    }
+
+    static Recipe Parse(YamlMappingNode root, string path)
+    {
+        var algorithm = Algorithm.Max;
+        KeyValueFormat? keyValues = null;
+        var rules = Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)).ToList();
+        foreach (var (key, value) in root.Children)
+            switch (Text(key, path))
+            {
+                case "algorithm":
+                    algorithm = CommonOptions.ParseAlgorithm(Text(value, path));
+                    break;
+                case "kv":
+                    keyValues = Text(value, path) is CommonOptions.NoCacheFormat ? null : Schemes.FindKeyValues(Text(value, path))
+                        ?? throw Bad(value, path, $"kv '{Text(value, path)}' is unknown; {Suggestion.For(Text(value, path), CommonOptions.KeyValueNames)}");
+                    break;
+                case "rules" when value is YamlSequenceNode list:
+                    rules.AddRange(list.Children.SelectMany(item => ParseRule(item, path)));
+                    break;
+                case var other:
+                    throw Bad(key, path, $"'{other}' is not expected here; {Suggestion.For(other, ["algorithm", "kv", "rules"])}");
+            }
+        return new Recipe(rules, algorithm, keyValues);
+    }
+
+    static IEnumerable<Rule> ParseRule(YamlNode node, string path)
+    {
+        if (node is not YamlMappingNode mapping)
+            throw Bad(node, path, "a rule is a mapping like {modules: '*', format: nvfp4}.");
+        string modules = "*", scope = "all";
+        string? format = null;
+        foreach (var (key, value) in mapping.Children)
+            switch (Text(key, path))
+            {
+                case "modules": modules = Text(value, path); break;
+                case "scope": scope = Text(value, path); break;
+                case "format": format = Text(value, path); break;
+                case var other: throw Bad(key, path, $"'{other}' is not expected here; {Suggestion.For(other, ["modules", "scope", "format"])}");
+            }
+        var scheme = format switch
+        {
+            null => throw Bad(node, path, "a rule needs a format (or 'skip')."),
+            "skip" => null,
+            _ => Schemes.Find(format) ?? throw Bad(node, path,
+                $"format '{format}' is unknown; {Suggestion.For(format, CommonOptions.SchemeNames)}"),
+        };
+        var glob = new Glob(modules);
+        return scope == "all" ? [new Rule(glob, scheme)] : CommonOptions.ParseScope(scope).Select(part => new Rule(glob, scheme, part));
+    }
+
+    static string Text(YamlNode node, string path) => node is YamlScalarNode { Value: { } text } ? text
+        : throw Bad(node, path, "a plain value expected.");
+
+    static UsageException Bad(YamlNode node, string path, string problem) => new($"{path}, line {node.Start.Line}: {problem}");
+}

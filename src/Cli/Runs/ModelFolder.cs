@@ -1,0 +1,109 @@
+using System.Text.Json;
+using Nibble.Export;
+using Nibble.Models;
+using Nibble.Models.Architectures;
+using Nibble.Models.Chat;
+using Nibble.Models.Config;
+using Nibble.Models.Generation;
+using Nibble.Models.Images;
+using Nibble.Models.Prompts;
+using Nibble.Models.Tokenizer;
+using Nibble.Tensors;
+
+namespace Nibble.Cli.Runs;
+
+/// <summary>A model on disk, joined from the parts that do not know each other: files, network, tokenizer, template, image processor.</summary>
+sealed class ModelFolder : IDisposable
+{
+    const long LargestText = 256 << 20;
+
+    readonly Lazy<Tokenizer> tokenizer;
+    readonly Lazy<PromptBuilder> prompts;
+
+    ModelFolder(string path, QuantizedCheckpoint files, ModelConfig config)
+    {
+        Path = path;
+        Files = files;
+        Config = config;
+        Network = Networks.Create(config, files);
+        tokenizer = new Lazy<Tokenizer>(() => Tokenizer.Parse(Read("tokenizer.json"), In("tokenizer.json")));
+        prompts = new Lazy<PromptBuilder>(() => new PromptBuilder(Tokenizer, Template(), Processor(), ImageToken));
+    }
+
+    public string Path { get; }
+
+    public QuantizedCheckpoint Files { get; }
+
+    public ModelConfig Config { get; }
+
+    public INetwork Network { get; }
+
+    public Tokenizer Tokenizer => tokenizer.Value;
+
+    public PromptBuilder Prompts => prompts.Value;
+
+    /// <exception cref="CheckpointException">Files are missing or damaged.</exception>
+    /// <exception cref="ModelException">The architecture is not supported.</exception>
+    public static ModelFolder Open(string path)
+    {
+        var files = QuantizedCheckpoint.Open(path);
+        try
+        {
+            if (files.Folder.Config.IsEmpty)
+                throw new CheckpointException(System.IO.Path.Combine(path, "config.json"), "not found; a model folder needs it");
+            var config = ModelConfig.Parse(files.Folder.Config.Span, System.IO.Path.Combine(path, "config.json"));
+            return new ModelFolder(path, files, config);
+        }
+        catch
+        {
+            files.Dispose();
+            throw;
+        }
+    }
+
+    /// <summary>All stages loaded. Dense weights stay in the mapped files.</summary>
+    public Generator Generator() => new(Network, new Weights(Files, Files));
+
+    /// <summary>Token ids that end a generation: of generation_config.json, else of config.json.</summary>
+    public IReadOnlyList<int> StopTokens() => File.Exists(In("generation_config.json"))
+        && GenerationConfig.Parse(Read("generation_config.json"), In("generation_config.json")).EndTokens is { Count: > 0 } tokens
+        ? tokens : Config.EndTokens;
+
+    int? ImageToken => (Config as Qwen25VlConfig)?.ImageToken;
+
+    public void Dispose() => Files.Dispose();
+
+    /// <summary>A file of the folder.</summary>
+    public string In(string name) => System.IO.Path.Combine(Path, name);
+
+    ChatTemplate? Template() => ChatTemplate.FromConfig(
+        File.Exists(In("chat_template.jinja")) ? System.Text.Encoding.UTF8.GetString(Read("chat_template.jinja")) : null,
+        File.Exists(In("tokenizer_config.json")) ? Read("tokenizer_config.json") : [], Path);
+
+    Qwen2VlImageProcessor? Processor() => ImageToken is null ? null
+        : File.Exists(In("preprocessor_config.json"))
+            ? Qwen2VlImageProcessor.Parse(Json("preprocessor_config.json"), In("preprocessor_config.json"))
+            : throw new CheckpointException(In("preprocessor_config.json"), "not found; a model that takes pictures needs it");
+
+    JsonElement Json(string name)
+    {
+        try
+        {
+            using var document = JsonDocument.Parse(Read(name));
+            return document.RootElement.Clone();
+        }
+        catch (JsonException error)
+        {
+            throw new CheckpointException(In(name), $"not JSON: {error.Message}", inner: error);
+        }
+    }
+
+    byte[] Read(string name)
+    {
+        var file = new FileInfo(In(name));
+        if (!file.Exists)
+            throw new CheckpointException(file.FullName, "not found");
+        return file.Length <= LargestText ? File.ReadAllBytes(file.FullName)
+            : throw new CheckpointException(file.FullName, $"{file.Length} bytes; at most {LargestText} expected");
+    }
+}

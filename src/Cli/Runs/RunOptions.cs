@@ -1,0 +1,10 @@
+using Nibble.Export.Verification;
+
+namespace Nibble.Cli.Runs;
+
+/// <summary>How a run is carried out, apart from its recipe.</summary>
+/// <param name="Calibration">What the user named, or null for the default beside the model.</param>
+/// <param name="Samples">Use at most so many.</param>
+/// <param name="ActivationBudget">Bytes.</param>
+/// <param name="MaxShardBytes">Bytes.</param>
+sealed record RunOptions(string? Calibration, int? Samples, Target Target, long ActivationBudget, long MaxShardBytes);

@@ -1,0 +1,23 @@
+using Nibble.Tensors;
+using Ops = Nibble.Tensors.Ops;
+
+namespace Nibble.Models.Layers;
+
+/// <summary>y = W_down (silu(W_gate x) ⊙ W_up x). arXiv:2002.05202, SwiGLU.</summary>
+sealed class GatedMlp(Weights weights, int width, int inner)
+{
+    readonly Linear gate = weights.Linear("gate_proj", inner, width), up = weights.Linear("up_proj", inner, width);
+    readonly Linear down = weights.Linear("down_proj", width, inner);
+
+    /// <summary>The modules below a prefix, in the order of first use.</summary>
+    public static string[] Modules(string prefix) => [$"{prefix}.gate_proj", $"{prefix}.up_proj", $"{prefix}.down_proj"];
+
+    /// <param name="x">[T, width] F32.</param>
+    public Tensor Forward(Tensor x)
+    {
+        using var gated = gate.Forward(x);
+        using var inner = up.Forward(x);
+        Ops.SwiGlu.Apply(gated, inner, inner);
+        return down.Forward(inner);
+    }
+}

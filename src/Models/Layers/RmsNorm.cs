@@ -1,0 +1,19 @@
+using Nibble.Tensors;
+using Ops = Nibble.Tensors.Ops;
+
+namespace Nibble.Models.Layers;
+
+/// <summary>y = x / sqrt(mean(x²) + ε) · weight over the last dimension.</summary>
+sealed class RmsNorm(Weights weights, int width, float epsilon)
+{
+    readonly Tensor weight = weights.Floats("weight", width);
+
+    /// <param name="x">[..., width] F32.</param>
+    public Tensor Forward(Tensor x)
+    {
+        var y = Tensor.Empty(x.Shape);
+        Ops.RmsNorm.Apply(x, weight, epsilon, y);
+        GC.KeepAlive(this);
+        return y;
+    }
+}

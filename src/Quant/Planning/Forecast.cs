@@ -1,0 +1,85 @@
+using System.Diagnostics;
+using Nibble.Models;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
+using Nibble.Tensors.Ops;
+
+namespace Nibble.Quant.Planning;
+
+/// <summary>The limits a run has to keep.</summary>
+/// <param name="FreeDiskBytes">Where the output goes; null when no folder was named.</param>
+/// <param name="MemoryBytes">What this process may use.</param>
+/// <param name="ActivationBudget">Bytes of hidden states in memory.</param>
+/// <param name="Tokens">Calibration tokens, 0 without data.</param>
+public sealed record RunLimits(long? FreeDiskBytes, long MemoryBytes, long ActivationBudget, long Tokens);
+
+/// <summary>What a plan will cost on this machine.</summary>
+/// <param name="PeakBytes">Largest stage + activations + what a run needs anyway.</param>
+/// <param name="Seconds">From a short probe of this machine's speed.</param>
+/// <param name="Obstacles">Why it cannot fit; empty when it can.</param>
+public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<string> Obstacles)
+{
+    /// <summary>Runtime, buffers and page tables of a run that does nothing (measured, perf/log.md).</summary>
+    const long BaseBytes = 150 << 20;
+
+    public bool Fits => Obstacles.Count == 0;
+
+    public static Forecast Of(Plan plan, INetwork network, RunLimits limits)
+    {
+        var stageBytes = plan.Modules.GroupBy(module => module.Stage)
+            .Select(stage => stage.Sum(module => module.Weight.Bytes)).DefaultIfEmpty(0).Max();
+        var width = plan.Modules.Select(module => module.Columns).DefaultIfEmpty(0).Max();
+        var activations = plan.NeedsData ? Math.Min(limits.ActivationBudget, limits.Tokens * width * sizeof(float)) : 0;
+        var peak = BaseBytes + stageBytes + activations + plan.Quantized.Select(module => module.BytesAfter).DefaultIfEmpty(0).Max();
+
+        var obstacles = new List<string>();
+        if (peak > limits.MemoryBytes)
+            obstacles.Add($"About {peak:N0} bytes of memory are needed and {limits.MemoryBytes:N0} are there. " +
+                $"The largest stage alone has {stageBytes:N0}; a smaller --activation-budget saves up to {activations:N0}.");
+        if (limits.FreeDiskBytes is { } free && plan.BytesAfter > free)
+            obstacles.Add($"{plan.BytesAfter:N0} bytes will be written and {free:N0} are free on that disk.");
+        return new Forecast(peak, EstimateSeconds(plan, network, limits.Tokens), obstacles);
+    }
+
+    static double EstimateSeconds(Plan plan, INetwork network, long tokens)
+    {
+        var weights = plan.Quantized.Sum(module => (double)module.Rows * module.Columns);
+        var seconds = plan.Quantized.GroupBy(module => module.Scheme!.Weight)
+            .Sum(group => group.Sum(module => (double)module.Rows * module.Columns) / EncodedPerSecond(group.Key));
+        if (plan.NeedsData && network.Stages.Count > 0)
+            seconds += 2 * weights * tokens / FlopsPerSecond();
+        return seconds + plan.Copied.Sum(tensor => tensor.Bytes) / CopiedBytesPerSecond;
+    }
+
+    /// <summary>A cautious figure for one disk; copying is the smallest part of a run.</summary>
+    const double CopiedBytesPerSecond = 500e6;
+
+    static double EncodedPerSecond(WeightFormat format)
+    {
+        using var weight = Tensor.Zeros(512, 2048);
+        weight.Span<float>().Fill(0.5f);
+        return Rate(weight.Elements, () => WeightQuantizer.Quantize(weight, format, 0.5f, "probe").Codes.Dispose());
+    }
+
+    static double FlopsPerSecond()
+    {
+        using var x = Tensor.Zeros(256, 1024);
+        using var w = Tensor.Zeros(1024, 1024);
+        using var y = Tensor.Empty(256, 1024);
+        return Rate(2.0 * 256 * 1024 * 1024, () => MatMul.Apply(x, w, y));
+    }
+
+    /// <summary>Amount per second, the best of three after one run to warm up.</summary>
+    static double Rate(double amount, Action work)
+    {
+        work();
+        var best = double.MaxValue;
+        for (var i = 0; i < 3; i++)
+        {
+            var clock = Stopwatch.StartNew();
+            work();
+            best = Math.Min(best, clock.Elapsed.TotalSeconds);
+        }
+        return amount / Math.Max(best, 1e-9);
+    }
+}

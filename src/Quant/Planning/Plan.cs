@@ -1,0 +1,112 @@
+using Nibble.Models;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
+
+namespace Nibble.Quant.Planning;
+
+/// <summary>One linear module and what will happen to it.</summary>
+/// <param name="Weight">Its weight tensor as stored.</param>
+/// <param name="Stage">The stage that loads it.</param>
+/// <param name="Scheme">Null when it stays as it is.</param>
+/// <param name="Reason">The pattern of the rule that decided, or why none did.</param>
+/// <param name="Group">The modules it is fused with by runtimes, itself included; only itself when there are none.</param>
+public sealed record PlannedModule(
+    string Name, TensorSpec Weight, string Stage, Scope Scope, Scheme? Scheme, string Reason, IReadOnlyList<string> Group)
+{
+    public int Rows => (int)Weight.Shape[0];
+
+    public int Columns => (int)(Weight.Shape.Elements / Weight.Shape[0]);
+
+    /// <summary>Bytes on disk afterwards, scales included.</summary>
+    public long BytesAfter => Scheme is null ? Weight.Bytes
+        : (long)Math.Ceiling(Rows * (double)Columns * Scheme.Weight.BitsPerWeight(Columns) / 8) + (Scheme.Weight.HasTensorScale ? 4 : 0);
+}
+
+/// <summary>A recipe applied to one checkpoint. Whatever can be wrong with it is known before the first byte of data is read.</summary>
+/// <param name="Modules">Every linear module, in running order.</param>
+/// <param name="KeptModules">Names of the modules that stay as they are, embeddings and convolutions included.</param>
+/// <param name="Attentions">Attention modules whose keys and values get scales; empty without a cache format.</param>
+/// <param name="Copied">Tensors that are copied byte for byte.</param>
+/// <param name="Problems">Why the plan cannot be carried out; empty when it can.</param>
+public sealed record Plan(
+    Recipe Recipe,
+    IReadOnlyList<PlannedModule> Modules,
+    IReadOnlyList<string> KeptModules,
+    IReadOnlyList<string> Attentions,
+    IReadOnlyList<TensorSpec> Copied,
+    IReadOnlyList<string> Problems)
+{
+    public IEnumerable<PlannedModule> Quantized => Modules.Where(module => module.Scheme is not null);
+
+    /// <summary>Whether calibration data must be seen.</summary>
+    public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => module.Scheme!.NeedsData);
+
+    public long BytesBefore => Copied.Sum(tensor => tensor.Bytes) + Quantized.Sum(module => module.Weight.Bytes);
+
+    public long BytesAfter => Copied.Sum(tensor => tensor.Bytes) + Quantized.Sum(module => module.BytesAfter);
+
+    /// <summary>Matches the recipe against every module of the network and checks each pair of tensor and format.</summary>
+    public static Plan Create(INetwork network, ITensorSource source, Recipe recipe)
+    {
+        var problems = new List<string>();
+        var modules = new List<PlannedModule>();
+        foreach (var stage in network.Stages)
+            foreach (var name in stage.Modules)
+                if (Consider(name, stage, source, recipe, problems) is { } module)
+                    modules.Add(module);
+
+        if (!modules.Exists(module => module.Scheme is not null) && recipe.KeyValues is null)
+            problems.Add("The recipe matches no module: nothing would be quantized.");
+        CheckRules(recipe, modules, problems);
+        CheckGroups(modules, problems);
+
+        var quantized = modules.Where(module => module.Scheme is not null).Select(module => module.Weight.Name).ToHashSet();
+        var copied = source.Tensors.Where(tensor => !quantized.Contains(tensor.Name)).ToList();
+        var kept = copied.Where(tensor => tensor.Shape.Rank >= 2 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
+            .Select(tensor => tensor.Name[..^".weight".Length]).ToList();
+        var attentions = recipe.KeyValues is null ? [] : network.Stages.SelectMany(stage => stage.Attentions).ToList();
+        return new Plan(recipe, modules, kept, attentions, copied, problems);
+    }
+
+    /// <summary>The planned module of this name.</summary>
+    public PlannedModule Find(string name) => Modules.First(module => module.Name == name);
+
+    static PlannedModule? Consider(string name, StageLoader stage, ITensorSource source, Recipe recipe, List<string> problems)
+    {
+        var rule = recipe.Deciding(name, stage.Scope);
+        if (source.Find(name + ".weight") is not { } weight)
+            return null; // a tied head has no tensor of its own
+
+        var group = stage.Groups.FirstOrDefault(members => members.Contains(name)) ?? [name];
+        var module = new PlannedModule(name, weight, stage.Name, stage.Scope, rule?.Scheme, rule?.Modules.Pattern ?? "no rule", group);
+        if (module.Scheme is { } scheme)
+        {
+            if (weight.Shape.Rank != 2)
+                problems.Add($"{weight.Name}: {scheme} needs a matrix; found {weight.Shape}.");
+            else if (weight.DType is not (DType.F32 or DType.F16 or DType.BF16))
+                problems.Add($"{weight.Name}: {scheme} needs F32, F16 or BF16; found {weight.DType.Name()}.");
+            else if (scheme.Weight.Refuse(module.Rows, module.Columns) is { } refusal)
+                problems.Add($"{weight.Name}: {scheme} does not fit {weight.Shape}: {refusal}. Leave it out with --exclude '{name}'.");
+        }
+        return module;
+    }
+
+    /// <summary>A pattern that matches nothing is a typing error more often than an intention.</summary>
+    static void CheckRules(Recipe recipe, List<PlannedModule> modules, List<string> problems)
+    {
+        foreach (var rule in recipe.Rules)
+            if (!Recipe.NeverByDefault.Contains(rule.Modules.Pattern) && rule.Modules.Pattern != "*"
+                && !modules.Exists(module => rule.Matches(module.Name, module.Scope)))
+                problems.Add($"The pattern '{rule.Modules}' matches no module.");
+    }
+
+    /// <summary>Runtimes store fused modules as one matrix, so all members need the same scheme.</summary>
+    static void CheckGroups(List<PlannedModule> modules, List<string> problems)
+    {
+        var schemes = modules.ToDictionary(module => module.Name, module => module.Scheme?.Name ?? "none");
+        foreach (var group in modules.Where(module => module.Group[0] == module.Name && module.Group.Count > 1).Select(module => module.Group))
+            if (group.Where(schemes.ContainsKey).Select(name => schemes[name]).Distinct().Count() > 1)
+                problems.Add("Runtimes fuse these modules, so they need one scheme: " +
+                    string.Join(", ", group.Where(schemes.ContainsKey).Select(name => $"{name} ({schemes[name]})")) + ".");
+    }
+}

@@ -1,0 +1,110 @@
+using System.Diagnostics;
+using System.Text.Json;
+using Nibble.Models;
+using Nibble.Quant.Calibration;
+using Nibble.Quant.Planning;
+using Nibble.Quant.Reports;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
+
+namespace Nibble.Quant;
+
+/// <param name="ActivationBudget">Bytes of hidden states kept in memory; more waits on disk.</param>
+/// <param name="SpillFolder">Where it waits.</param>
+/// <param name="ErrorRows">Input rows kept per module and modality to measure output errors with.</param>
+public sealed record QuantizerOptions(long ActivationBudget, string SpillFolder, int ErrorRows = 128);
+
+/// <summary>
+/// Carries out a plan stage by stage: every sample runs through the stage in full precision while its modules are watched, then the
+/// modules become codes and go to the sink, then the stage is dropped. Without activations to calibrate no sample is run at all.
+/// </summary>
+public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan, QuantizerOptions options)
+{
+    readonly Dictionary<string, List<PlannedModule>> modulesOfStage =
+        plan.Quantized.GroupBy(module => module.Stage).ToDictionary(group => group.Key, group => group.ToList());
+
+    /// <summary>Runs to the end, or from where an earlier run with the same sink was stopped.</summary>
+    /// <param name="samples">Calibration data; null when the plan needs none.</param>
+    /// <exception cref="QuantizationException">The plan has problems, or an activation is not finite.</exception>
+    public IReadOnlyList<StageReport> Run(
+        ISampleSource? samples, IQuantizedSink sink, IProgress<Progress>? progress = null, CancellationToken cancellation = default)
+    {
+        if (plan.Problems.Count > 0)
+            throw new QuantizationException(plan.Problems[0]);
+        if (plan.NeedsData && samples is null or { Count: 0 })
+            throw new QuantizationException("The formats of this plan need calibration data; none was given.");
+
+        var stages = LastNeeded();
+        var schedule = new Schedule(stages, source, plan, samples?.Count ?? 0, progress);
+        using var passes = plan.NeedsData ? new ActivationStore(network, samples!, options.ActivationBudget, options.SpillFolder) : null;
+        var reports = new List<StageReport>();
+        foreach (var stage in stages)
+        {
+            schedule.Begin(stage);
+            var note = Mentioned(stage) ? sink.FinishedNote(stage.Name) : null;
+            var finished = note is null ? null : JsonSerializer.Deserialize(note, ReportJson.Default.StageReport);
+            var report = RunStage(stage, passes, finished, sink, schedule, cancellation);
+            if (report is not null)
+                reports.Add(report);
+            cancellation.ThrowIfCancellationRequested();
+        }
+        return reports;
+    }
+
+    /// <summary>With data: the stages up to the last one the plan mentions. Without: only those it mentions.</summary>
+    List<StageLoader> LastNeeded()
+    {
+        if (!plan.NeedsData)
+            return [.. network.Stages.Where(Mentioned)];
+        var last = network.Stages.Select((stage, index) => Mentioned(stage) ? index : -1).Max();
+        return [.. network.Stages.Take(last + 1)];
+    }
+
+    bool Mentioned(StageLoader stage) => modulesOfStage.ContainsKey(stage.Name) || stage.Attentions.Any(plan.Attentions.Contains);
+
+    StageReport? RunStage(
+        StageLoader stage, ActivationStore? passes, StageReport? finished, IQuantizedSink sink, Schedule schedule,
+        CancellationToken cancellation)
+    {
+        var modules = modulesOfStage.GetValueOrDefault(stage.Name, []);
+        var watched = finished is null ? modules.Select(module => module.Name).ToHashSet() : [];
+        using var tensors = new StageTensors(source);
+        var observed = new ObservedModules(
+            new DenseModules(tensors), watched.Contains, finished is null && plan.Attentions.Count > 0, options.ErrorRows);
+
+        var clock = Stopwatch.StartNew();
+        if (passes is not null)
+            Forward(stage, tensors, observed, passes, schedule, finished is not null, cancellation);
+        var forward = clock.Elapsed;
+        if (finished is not null || !Mentioned(stage))
+            return finished;
+
+        clock.Restart();
+        var quantization = new StageQuantization(plan, tensors, observed);
+        var moduleReports = modules.Select(module => quantization.Quantize(module, sink, schedule)).ToList();
+        var keyValues = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, sink)).ToList();
+        var report = new StageReport(
+            stage.Name, forward.TotalSeconds, clock.Elapsed.TotalSeconds, ProcessMemory.PeakBytes, moduleReports, keyValues);
+        sink.Finish(stage.Name, JsonSerializer.SerializeToUtf8Bytes(report, ReportJson.Default.StageReport));
+        return report;
+    }
+
+    static void Forward(
+        StageLoader stage, StageTensors tensors, ObservedModules observed, ActivationStore passes, Schedule schedule, bool resumed,
+        CancellationToken cancellation)
+    {
+        var loaded = stage.Load(new Weights(tensors, observed));
+        for (var i = 0; i < passes.Count; i++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var pass = passes.Take(i);
+            observed.Begin(pass, stage.Scope);
+            var before = pass.Hidden;
+            loaded.Forward(pass);
+            if (!ReferenceEquals(before, pass.Hidden))
+                before?.Dispose();
+            passes.Return(i, pass);
+            schedule.Ran(resumed);
+        }
+    }
+}

@@ -1,0 +1,57 @@
+using Nibble.Models;
+using Nibble.Quant.Planning;
+using Nibble.Tensors;
+
+namespace Nibble.Quant;
+
+/// <summary>
+/// How much of a run is done. A stage costs the bytes of its weights once per sample for the forward pass, and a few times for
+/// quantizing, so that the remaining time can be estimated from the time so far.
+/// </summary>
+sealed class Schedule
+{
+    /// <summary>Quantizing a weight costs about as much as multiplying it with the tokens of this many samples (measured, perf/log.md).</summary>
+    const double QuantizeCost = 2;
+
+    readonly Dictionary<string, double> forwardCost, quantizeCost;
+    readonly IReadOnlyList<StageLoader> stages;
+    readonly IProgress<Progress>? progress;
+    readonly double total;
+    StageLoader current;
+    int index = -1;
+    double done;
+
+    public Schedule(
+        IReadOnlyList<StageLoader> stages, ITensorSource source, Plan plan, int samples, IProgress<Progress>? progress)
+    {
+        this.stages = stages;
+        this.progress = progress;
+        current = stages[0];
+        forwardCost = stages.ToDictionary(stage => stage.Name,
+            stage => (double)stage.Modules.Sum(module => source.Find(module + ".weight")?.Bytes ?? 0) * (plan.NeedsData ? 1 : 0));
+        quantizeCost = plan.Quantized.ToDictionary(module => module.Name, module => module.Weight.Bytes * QuantizeCost);
+        total = Math.Max(1, forwardCost.Values.Sum() * samples + quantizeCost.Values.Sum());
+    }
+
+    public void Begin(StageLoader stage)
+    {
+        current = stage;
+        index++;
+        Report(Phase.Forward, false);
+    }
+
+    public void Ran(bool resumed)
+    {
+        done += forwardCost[current.Name];
+        Report(Phase.Forward, resumed);
+    }
+
+    public void Quantized(string module)
+    {
+        done += quantizeCost[module];
+        Report(Phase.Quantize, false);
+    }
+
+    void Report(Phase phase, bool resumed) =>
+        progress?.Report(new Progress(phase, current.Name, index, stages.Count, Math.Min(1, done / total), resumed));
+}

@@ -1,0 +1,106 @@
+using Nibble.Quant.Calibration;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+using Nibble.Quant.Reports;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
+using Nibble.Tensors.Ops;
+
+namespace Nibble.Quant;
+
+/// <summary>Turns the modules of one stage into codes, once their statistics are complete.</summary>
+sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules observed)
+{
+    readonly Dictionary<string, float> weightAmax = [];
+
+    public ModuleReport Quantize(PlannedModule module, IQuantizedSink sink, Schedule schedule)
+    {
+        var scheme = module.Scheme!;
+        var statistics = observed.Layers.GetValueOrDefault(module.Name);
+        var weight = tensors.Load(module.Weight.Name);
+        float? amax = scheme.Weight.HasTensorScale ? SharedAmax(module) : null;
+        var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, amax, module.Weight.Name);
+        float? inputScale = scheme.NeedsData ? scheme.Activation!.Scale(InputAmax(module)) : null;
+
+        sink.Write(new QuantizedModule(module, quantized, inputScale));
+        var packed = new PackedWeight(quantized, scheme.Activation, inputScale ?? 1);
+        var report = new ModuleReport(
+            module.Name, module.Scope.ToString().ToLowerInvariant(), scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
+            quantized.Bytes, Errors.OfWeight(weight, quantized),
+            Errors.OfOutput(weight, packed, statistics?.Rows(Modality.Text)),
+            Errors.OfOutput(weight, packed, statistics?.Rows(Modality.Vision)),
+            statistics?.AmaxOf(Modality.Text), statistics?.AmaxOf(Modality.Vision),
+            statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
+        schedule.Quantized(module.Name);
+        return report;
+    }
+
+    public KeyValueReport Scales(string attention, IQuantizedSink sink)
+    {
+        var statistics = observed.KeyValueStatistics[attention];
+        var format = plan.Recipe.KeyValues!;
+        sink.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
+        return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
+    }
+
+    /// <summary>The largest magnitude of the weight, or of all weights it is fused with where runtimes want one scale for them.</summary>
+    float SharedAmax(PlannedModule module)
+    {
+        var members = plan.Recipe.Algorithm == Algorithm.Max && module.Scheme!.Weight.FusedModulesShareScale ? module.Group : [module.Name];
+        return members.Max(name =>
+        {
+            var weight = plan.Find(name).Weight.Name;
+            return weightAmax.TryGetValue(weight, out var known) ? known
+                : weightAmax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
+        });
+    }
+
+    /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
+    float InputAmax(PlannedModule module) => observed.Layers[module.Name].Amax;
+}
+
+/// <summary>Relative squared errors.</summary>
+static class Errors
+{
+    /// <summary>‖W − Ŵ‖² / ‖W‖².</summary>
+    public static double OfWeight(Tensor weight, QuantizedWeight quantized)
+    {
+        var rows = quantized.Rows;
+        var partial = new (double Difference, double Size)[rows];
+        Parallel.For(0, rows, () => (new float[quantized.Columns], new float[quantized.Columns]), (row, _, buffers) =>
+        {
+            var (original, decoded) = buffers;
+            Tensors.Convert.ToF32(weight, (long)row * quantized.Columns, original);
+            quantized.Decode(row, 0, decoded);
+            partial[row] = (Square(original, decoded), TensorPrimitives.SumOfSquares<float>(original));
+            return buffers;
+        }, _ => { });
+        return Ratio(partial.Sum(part => part.Difference), partial.Sum(part => part.Size));
+    }
+
+    /// <summary>‖X·Wᵀ − Q(X)·Ŵᵀ‖² / ‖X·Wᵀ‖² over kept input rows; null without rows.</summary>
+    public static double? OfOutput(Tensor weight, PackedWeight packed, Tensor? rows)
+    {
+        if (rows is null)
+            return null;
+        using var exact = Tensor.Empty(rows.Rows, packed.Rows);
+        using var approximate = Tensor.Empty(rows.Rows, packed.Rows);
+        new DenseWeight(weight).Multiply(rows, exact);
+        packed.Multiply(rows, approximate);
+        double difference = 0, size = 0;
+        for (var row = 0; row < rows.Rows; row++)
+        {
+            difference += Square(exact.Row(row), approximate.Row(row));
+            size += TensorPrimitives.SumOfSquares<float>(exact.Row(row));
+        }
+        return Ratio(difference, size);
+    }
+
+    static double Square(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
+    {
+        var distance = (double)TensorPrimitives.Distance(x, y);
+        return distance * distance;
+    }
+
+    static double Ratio(double difference, double size) => size == 0 ? 0 : difference / size;
+}

@@ -1,0 +1,24 @@
+using Nibble.Tensors;
+
+namespace Nibble.Quant;
+
+/// <summary>The tensors of one stage: read into memory once, whoever asks, and released together.</summary>
+sealed class StageTensors(ITensorSource source) : ITensorSource, IDisposable
+{
+    readonly Dictionary<string, Tensor> loaded = [];
+
+    public IReadOnlyCollection<TensorSpec> Tensors => source.Tensors;
+
+    public TensorSpec? Find(string name) => source.Find(name);
+
+    public Tensor Load(string name) =>
+        loaded.TryGetValue(name, out var tensor) ? tensor : loaded[name] = source.Load(name);
+
+    public void Dispose()
+    {
+        foreach (var tensor in loaded.Values)
+            if (tensor.Storage is NativeStorage)
+                tensor.Dispose();
+        loaded.Clear();
+    }
+}
