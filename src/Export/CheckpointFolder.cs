@@ -5,8 +5,8 @@ using Nibble.Tensors;
 namespace Nibble.Export;
 
 /// <summary>
-/// A Hugging Face model folder: one safetensors file, or shards under an index. Stricter than its usual loaders: a tensor that its shard
-/// lacks, a tensor in two shards and a shard outside the folder are errors.
+/// A Hugging Face model folder: one safetensors file, or shards under an index. Stricter than its usual loaders: a tensor that
+/// its shard lacks, a tensor in two shards and a shard outside the folder are errors.
 /// </summary>
 public sealed class CheckpointFolder : ITensorSource, IDisposable
 {
@@ -32,8 +32,8 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
     public IReadOnlyList<string> Warnings => warnings;
 
     /// <summary>
-    /// Names of the files to take along to another checkpoint: everything at the top that is neither hidden nor weights nor one of the
-    /// two files a writer makes anew (config.json, hf_quant_config.json).
+    /// Names of the files to take along to another checkpoint: everything at the top that is neither hidden nor weights nor one
+    /// of the two files a writer makes anew (config.json, hf_quant_config.json).
     /// </summary>
     public IReadOnlyList<string> SideFiles { get; private set; } = [];
 
@@ -54,7 +54,8 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
     public static CheckpointFolder Open(string path)
     {
         var single = File.Exists(path) ? path : null;
-        var folder = new CheckpointFolder(single is null ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!);
+        var folder = new CheckpointFolder(single is null ? path
+            : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!);
         try
         {
             if (single is null && !Directory.Exists(path))
@@ -73,9 +74,12 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
     public TensorSpec? Find(string name) => owners.TryGetValue(name, out var shard) ? shard.Find(name) : null;
 
     public Tensor Load(string name) =>
-        owners.TryGetValue(name, out var shard) ? shard.Load(name) : throw new CheckpointException(Path, "not in this checkpoint", name);
+        owners.TryGetValue(name, out var shard) ? shard.Load(name)
+            : throw new CheckpointException(Path, "not in this checkpoint", name);
 
-    /// <summary>Brings the bytes of these tensors into the system's memory, in file order. See <see cref="SafetensorsFile.Prefetch"/>.</summary>
+    /// <summary>
+    /// Brings the bytes of these tensors into the system's memory, in file order. See <see cref="SafetensorsFile.Prefetch"/>.
+    /// </summary>
     public void Prefetch(IEnumerable<string> names, CancellationToken cancel = default)
     {
         foreach (var group in names.GroupBy(name => owners.TryGetValue(name, out var shard)
@@ -91,7 +95,8 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
 
     void OpenWeights(string? single)
     {
-        var names = Directory.GetFiles(Path).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal).ToList();
+        var names = Directory.GetFiles(Path).Select(file => System.IO.Path.GetFileName(file)).Order(StringComparer.Ordinal)
+            .ToList();
         SideFiles = [.. names.Where(name => !name.StartsWith('.') && name is not (ConfigName or QuantConfigName)
             && !WeightEndings.Any(ending => name.EndsWith(ending, StringComparison.OrdinalIgnoreCase)))];
         if (single is not null)
@@ -127,7 +132,8 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
                 throw new CheckpointException(indexPath, $"expected in {shard}, found in {owner.Path}", tensor);
         foreach (var tensor in owners.Keys.Where(tensor => !map.ContainsKey(tensor)))
             warnings.Add($"{indexPath}: tensor '{tensor}' of {owners[tensor].Path} is not in the index");
-        foreach (var name in names.Where(name => name.EndsWith(".safetensors", StringComparison.Ordinal) && !map.ContainsValue(name)))
+        foreach (var name in names.Where(name => name.EndsWith(".safetensors", StringComparison.Ordinal)
+            && !map.ContainsValue(name)))
             warnings.Add($"{indexPath}: {name} is not in the index and is not read");
         var bytes = Shards.Sum(shard => shard.Entries.Sum(entry => entry.Bytes));
         if (totalSize is { } stated && stated != bytes)
@@ -153,7 +159,8 @@ public sealed class CheckpointFolder : ITensorSource, IDisposable
     {
         Config = ReadJson(ConfigName, config =>
         {
-            ModelType = config.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String ? type.GetString() : null;
+            ModelType = config.TryGetProperty("model_type", out var type) && type.ValueKind == JsonValueKind.String
+                ? type.GetString() : null;
             QuantizationConfig = config.TryGetProperty("quantization_config", out var quantization)
                 && quantization.ValueKind == JsonValueKind.Object ? quantization : null;
         });

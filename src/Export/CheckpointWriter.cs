@@ -12,10 +12,14 @@ public sealed record CheckpointOptions
     /// <summary>Bytes of tensors in one file at most; a larger tensor gets a file of its own.</summary>
     public long MaxShardBytes { get; init; } = 5_000_000_000;
 
-    /// <summary>Named fields that identify the run (model, recipe, data, version). A run is resumed only when all are equal.</summary>
+    /// <summary>
+    /// Named fields that identify the run (model, recipe, data, version). A run is resumed only when all are equal.
+    /// </summary>
     public IReadOnlyList<KeyValuePair<string, string>> Fingerprint { get; init; } = [];
 
-    /// <summary>Removes the weights, indices and progress an output folder already has, instead of refusing it or going on.</summary>
+    /// <summary>
+    /// Removes the weights, indices and progress an output folder already has, instead of refusing it or going on.
+    /// </summary>
     public bool Overwrite { get; init; }
 
     /// <summary>The folder the model is read from. Writing into it is refused.</summary>
@@ -23,9 +27,9 @@ public sealed record CheckpointOptions
 }
 
 /// <summary>
-/// Writes a checkpoint tensor by tensor, straight into its shards. All tensors are declared first, so shards, offsets and the space on disk
-/// are settled at the start. After a kill, opening the same folder with the same declaration goes on behind the last
-/// <see cref="Checkpoint"/>, and the result has the same bytes.
+/// Writes a checkpoint tensor by tensor, straight into its shards. All tensors are declared first, so shards, offsets and the
+/// space on disk are settled at the start. After a kill, opening the same folder with the same declaration goes on behind the
+/// last <see cref="Checkpoint"/>, and the result has the same bytes.
 /// </summary>
 public sealed class CheckpointWriter : IDisposable
 {
@@ -47,7 +51,9 @@ public sealed class CheckpointWriter : IDisposable
 
     public string Folder { get; }
 
-    /// <summary>Tensors that need not be written again: those of the last <see cref="Checkpoint"/>, in this run or an earlier one.</summary>
+    /// <summary>
+    /// Tensors that need not be written again: those of the last <see cref="Checkpoint"/>, in this run or an earlier one.
+    /// </summary>
     public IReadOnlySet<string> Finished => journal.Finished;
 
     /// <summary>Notes of the last <see cref="Checkpoint"/>, in this run or an earlier one, as UTF-8 JSON.</summary>
@@ -55,7 +61,8 @@ public sealed class CheckpointWriter : IDisposable
 
     /// <summary>Starts a checkpoint, or goes on with the interrupted one of the same folder.</summary>
     /// <exception cref="CheckpointException">
-    /// The folder has other content, belongs to a run with another fingerprint, cannot be written, or the disk cannot hold the tensors.
+    /// The folder has other content, belongs to a run with another fingerprint, cannot be written, or the disk cannot hold the
+    /// tensors.
     /// </exception>
     public static CheckpointWriter Open(string folder, IReadOnlyList<TensorSpec> tensors, CheckpointOptions options)
     {
@@ -85,7 +92,9 @@ public sealed class CheckpointWriter : IDisposable
         }
     }
 
-    /// <summary>Writes a tensor to its shard. Not durable before <see cref="Checkpoint"/>. Several threads may call this.</summary>
+    /// <summary>
+    /// Writes a tensor to its shard. Not durable before <see cref="Checkpoint"/>. Several threads may call this.
+    /// </summary>
     /// <exception cref="CheckpointException">Not declared, not as declared, already finished, or the disk is full.</exception>
     public void Write(string name, Tensor tensor)
     {
@@ -102,7 +111,9 @@ public sealed class CheckpointWriter : IDisposable
         }
     }
 
-    /// <summary>Keeps a JSON value that becomes durable with the next <see cref="Checkpoint"/>; an earlier one of this key is replaced.</summary>
+    /// <summary>
+    /// Keeps a JSON value that becomes durable with the next <see cref="Checkpoint"/>; an earlier one of this key is replaced.
+    /// </summary>
     public void Note(string key, ReadOnlySpan<byte> json)
     {
         var value = ProgressJournal.OneLine(key, json);
@@ -128,7 +139,9 @@ public sealed class CheckpointWriter : IDisposable
 
     /// <summary>Names the shards, writes index and side files, and ends the run.</summary>
     /// <param name="sideFiles">config.json, tokenizer and the rest; a later one of the same name replaces an earlier one.</param>
-    /// <exception cref="CheckpointException">A declared tensor was not written, or a file cannot be written; the run can be resumed.</exception>
+    /// <exception cref="CheckpointException">
+    /// A declared tensor was not written, or a file cannot be written; the run can be resumed.
+    /// </exception>
     public void Complete(IEnumerable<SideFile> sideFiles)
     {
         Checkpoint();
@@ -141,7 +154,9 @@ public sealed class CheckpointWriter : IDisposable
         journal.Delete();
     }
 
-    /// <summary>Closes the files. Without <see cref="Complete"/> the folder can be resumed from the last <see cref="Checkpoint"/>.</summary>
+    /// <summary>
+    /// Closes the files. Without <see cref="Complete"/> the folder can be resumed from the last <see cref="Checkpoint"/>.
+    /// </summary>
     public void Dispose()
     {
         foreach (var writer in writers)
@@ -185,12 +200,14 @@ public sealed class CheckpointWriter : IDisposable
     static string RealPath(string path)
     {
         var full = Path.TrimEndingDirectorySeparator(Path.GetFullPath(path));
-        return Directory.Exists(full) ? new DirectoryInfo(full).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full : full;
+        return Directory.Exists(full) ? new DirectoryInfo(full).ResolveLinkTarget(returnFinalTarget: true)?.FullName ?? full
+            : full;
     }
 
     static void RefuseContent(string folder, string progress, CheckpointOptions options)
     {
-        if (!options.Overwrite && Directory.EnumerateFileSystemEntries(folder).FirstOrDefault(entry => entry != progress) is { } entry)
+        if (!options.Overwrite && Directory.EnumerateFileSystemEntries(folder)
+            .FirstOrDefault(entry => entry != progress) is { } entry)
             throw new CheckpointException(folder, $"the output folder is not empty: it has {Path.GetFileName(entry)}");
     }
 
@@ -198,7 +215,8 @@ public sealed class CheckpointWriter : IDisposable
     static void Clear(string folder, string progress) => Disk.Try(folder, "cannot be cleared", () =>
     {
         foreach (var file in Directory.GetFiles(folder))
-            if (file.EndsWith(".safetensors", StringComparison.Ordinal) || file.EndsWith(".safetensors.index.json", StringComparison.Ordinal)
+            if (file.EndsWith(".safetensors", StringComparison.Ordinal)
+                || file.EndsWith(".safetensors.index.json", StringComparison.Ordinal)
                 || file.EndsWith(".partial", StringComparison.Ordinal))
                 File.Delete(file);
         if (Directory.Exists(progress))

@@ -29,10 +29,13 @@ static class Disk
     public static byte[] ReadAll(string path, long most) => Try(path, "cannot be read", () =>
     {
         var bytes = new FileInfo(path).Length;
-        return bytes <= most ? File.ReadAllBytes(path) : throw new CheckpointException(path, $"{bytes} bytes; at most {most} expected");
+        return bytes <= most ? File.ReadAllBytes(path)
+            : throw new CheckpointException(path, $"{bytes} bytes; at most {most} expected");
     });
 
-    /// <summary>Writes a file beside its place, makes it durable and moves it there, so that it is never seen half written.</summary>
+    /// <summary>
+    /// Writes a file beside its place, makes it durable and moves it there, so that it is never seen half written.
+    /// </summary>
     public static void WriteAll(string path, Action<FileStream> write) => Try(path, "cannot be written", () =>
     {
         var partial = path + ".partial";

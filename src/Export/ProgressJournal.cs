@@ -5,8 +5,9 @@ using System.Text.Json;
 namespace Nibble.Export;
 
 /// <summary>
-/// What of a checkpoint is finished, one JSON line per step, appended after the data of the step is durable. A torn last line was never
-/// acknowledged and is dropped. The first line holds the fields that identify the run. A locked file beside it keeps other runs out.
+/// What of a checkpoint is finished, one JSON line per step, appended after the data of the step is durable. A torn last line was
+/// never acknowledged and is dropped. The first line holds the fields that identify the run. A locked file beside it keeps other
+/// runs out.
 /// </summary>
 sealed class ProgressJournal : IDisposable
 {
@@ -25,7 +26,8 @@ sealed class ProgressJournal : IDisposable
             () => new FileStream(Path.Combine(folder, "lock"), FileMode.OpenOrCreate, FileAccess.ReadWrite, FileShare.None));
         try
         {
-            stream = Disk.Try(FileIn(folder), Problem, () => new FileStream(FileIn(folder), mode, FileAccess.ReadWrite, FileShare.Read));
+            stream = Disk.Try(FileIn(folder), Problem,
+                () => new FileStream(FileIn(folder), mode, FileAccess.ReadWrite, FileShare.Read));
         }
         catch
         {
@@ -59,7 +61,9 @@ sealed class ProgressJournal : IDisposable
     }
 
     /// <summary>The journal of an interrupted run, or null when there is none to go on with.</summary>
-    /// <exception cref="CheckpointException">The run was another one; names the first field that differs. Or the journal is damaged.</exception>
+    /// <exception cref="CheckpointException">
+    /// The run was another one; names the first field that differs. Or the journal is damaged.
+    /// </exception>
     public static ProgressJournal? Reopen(string folder, IReadOnlyList<KeyValuePair<string, string>> run)
     {
         var path = FileIn(folder);
@@ -197,10 +201,12 @@ sealed class ProgressJournal : IDisposable
         {
             var before = then.TryGetProperty(field, out var element) ? element.GetString() : null;
             if (before != value)
-                throw new CheckpointException(path, $"the interrupted run cannot go on: {field} was '{before ?? "(absent)"}' and is now '{value}'");
+                throw new CheckpointException(path,
+                    $"the interrupted run cannot go on: {field} was '{before ?? "(absent)"}' and is now '{value}'");
         }
         foreach (var field in then.EnumerateObject())
             if (now.All(given => given.Key != field.Name))
-                throw new CheckpointException(path, $"the interrupted run cannot go on: {field.Name} was '{field.Value}' and is now '(absent)'");
+                throw new CheckpointException(path,
+                    $"the interrupted run cannot go on: {field.Name} was '{field.Value}' and is now '(absent)'");
     }
 }

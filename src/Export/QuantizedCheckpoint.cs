@@ -6,7 +6,9 @@ using Nibble.Tensors.Ops;
 
 namespace Nibble.Export;
 
-/// <summary>A model folder as a model sees it, quantized or not: linear layers hold packed codes where the folder has them.</summary>
+/// <summary>
+/// A model folder as a model sees it, quantized or not: linear layers hold packed codes where the folder has them.
+/// </summary>
 public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposable
 {
     readonly ModelOptCheckpoint? quantized;
@@ -16,8 +18,11 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
         Folder = folder;
         quantized = ModelOptCheckpoint.Of(folder);
         if (quantized is null && folder.QuantizationConfig is { } config)
+        {
+            var method = config.TryGetProperty("quant_method", out var name) ? name.GetRawText() : "none";
             throw new CheckpointException(Path.Combine(folder.Path, "config.json"),
-                $"quant_method {(config.TryGetProperty("quant_method", out var method) ? method.GetRawText() : "(none)")} is not read; expected \"modelopt\"");
+                $"quant_method \"modelopt\" expected; it is {method}, which this library does not read");
+        }
     }
 
     public CheckpointFolder Folder { get; }
@@ -27,7 +32,9 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
 
     public IReadOnlyCollection<TensorSpec> Tensors => Folder.Tensors;
 
-    /// <exception cref="CheckpointException">The folder cannot be opened, or is quantized in a way this library does not read.</exception>
+    /// <exception cref="CheckpointException">
+    /// The folder cannot be opened, or is quantized in a way this library does not read.
+    /// </exception>
     public static QuantizedCheckpoint Open(string path)
     {
         var folder = CheckpointFolder.Open(path);
@@ -51,12 +58,14 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
         ? new PackedWeight(stored.Weight, stored.Scheme.Activation, stored.InputScale)
         : new DenseWeight(Plain($"{module}.weight"));
 
-    Tensor Plain(string name) => Folder.Load(name) is { DType: DType.F32 or DType.BF16 or DType.F16 or DType.F64, Shape.Rank: 2 } tensor ? tensor
+    Tensor Plain(string name) =>
+        Folder.Load(name) is { DType: DType.F32 or DType.BF16 or DType.F16 or DType.F64, Shape.Rank: 2 } tensor ? tensor
         : throw new CheckpointException(Folder.Path, $"a matrix of plain numbers expected; found {Folder.Find(name)!.Shape} " +
             $"{Folder.Find(name)!.DType.Name()}", name);
 
     public IKeyValueFilter? KeyValues(string attention) =>
-        quantized?.KeyValues(attention) is { } stored ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale) : null;
+        quantized?.KeyValues(attention) is { } stored ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale)
+            : null;
 
     public void Dispose() => Folder.Dispose();
 }

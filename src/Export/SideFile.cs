@@ -29,7 +29,8 @@ public sealed class SideFile
             stream.Write(bytes.Span);
             return;
         }
-        using var input = Disk.Try(source, "cannot be read", () => new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read));
+        using var input = Disk.Try(source, "cannot be read",
+            () => new FileStream(source, FileMode.Open, FileAccess.Read, FileShare.Read));
         input.CopyTo(stream);
     });
 }

@@ -19,7 +19,8 @@ public class CheckpointFolderTests
     {
         if (expected == "error")
         {
-            Assert.Contains(Sharded(name), Assert.Throws<CheckpointException>(() => CheckpointFolder.Open(Sharded(name))).Message);
+            Assert.Contains(Sharded(name),
+                Assert.Throws<CheckpointException>(() => CheckpointFolder.Open(Sharded(name))).Message);
             return;
         }
         using var folder = CheckpointFolder.Open(Sharded(name));
@@ -75,7 +76,8 @@ public class CheckpointFolderTests
     {
         using var folder = new TemporaryFolder();
         File.Copy(Repository.Fixture("layouts/safetensors/ok-plain.safetensors"), folder["weights.safetensors"]);
-        foreach (var name in new[] { "tokenizer.json", "chat_template.jinja", "modeling_x.py", ".hidden", "pytorch_model.bin", "a.gguf",
+        foreach (var name in new[] { "tokenizer.json", "chat_template.jinja", "modeling_x.py", ".hidden", "pytorch_model.bin",
+            "a.gguf",
             "pytorch_model.bin.index.json", "x.safetensors.partial", "config.json", "hf_quant_config.json" })
             File.WriteAllText(folder[name], """{"model_type":"llama","quantization_config":{"quant_method":"fp8"}}""");
         Directory.CreateDirectory(folder["original"]);

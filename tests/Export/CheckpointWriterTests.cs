@@ -21,11 +21,13 @@ public class CheckpointWriterTests
     static CheckpointOptions Options(params (string, string)[] fields) => new()
     {
         MaxShardBytes = 1500,
-        Fingerprint = [new("model", "m"), new("recipe", "r"), .. fields.Select(field => KeyValuePair.Create(field.Item1, field.Item2))],
+        Fingerprint = [new("model", "m"), new("recipe", "r"),
+            .. fields.Select(field => KeyValuePair.Create(field.Item1, field.Item2))],
     };
 
     static Dictionary<string, byte[]> Contents(string folder) => Directory.GetFiles(folder, "*", SearchOption.AllDirectories)
-        .Where(file => Path.GetFileName(file) != "lock").ToDictionary(file => Path.GetRelativePath(folder, file), File.ReadAllBytes);
+        .Where(file => Path.GetFileName(file) != "lock")
+            .ToDictionary(file => Path.GetRelativePath(folder, file), File.ReadAllBytes);
 
     static readonly SideFile[] Side = [SideFile.Of("config.json", "{\"a\": 1}"u8.ToArray())];
 
@@ -69,7 +71,8 @@ public class CheckpointWriterTests
     {
         using var folder = new TemporaryFolder();
         var files = Uninterrupted(folder["out"]);
-        Assert.Equal(["config.json", .. Enumerable.Range(1, 5).Select(i => $"model-{i:D5}-of-00005.safetensors"), "model.safetensors.index.json"],
+        Assert.Equal(["config.json", .. Enumerable.Range(1, 5).Select(i => $"model-{i:D5}-of-00005.safetensors"),
+            "model.safetensors.index.json"],
             files.Keys.Order(StringComparer.Ordinal));
         using var checkpoint = CheckpointFolder.Open(folder["out"]);
         Assert.Empty(checkpoint.Warnings);
@@ -94,7 +97,9 @@ public class CheckpointWriterTests
         Assert.Equal(["config.json", "model.safetensors"], Contents(folder["out"]).Keys.Order());
     }
 
-    /// <summary>What a kill leaves behind is what lies in the folder at that moment, so the folder is copied after every step.</summary>
+    /// <summary>
+    /// What a kill leaves behind is what lies in the folder at that moment, so the folder is copied after every step.
+    /// </summary>
     [Fact]
     public void A_run_killed_at_any_moment_ends_with_the_same_bytes()
     {
@@ -109,7 +114,8 @@ public class CheckpointWriterTests
         {
             using (var writer = CheckpointWriter.Open(folder[$"killed-{step}"], Specs, Options()))
             {
-                Assert.Equal(writer.Finished.Count(name => name.EndsWith(".weight", StringComparison.Ordinal)), writer.Notes.Count);
+                Assert.Equal(writer.Finished.Count(name => name.EndsWith(".weight", StringComparison.Ordinal)),
+                    writer.Notes.Count);
                 Assert.Equal(step == steps - 1 ? Specs.Length : (step + 1) / 5 * 3, writer.Finished.Count);
                 Run(writer);
                 writer.Complete(Side);
@@ -165,8 +171,10 @@ public class CheckpointWriterTests
             Copy(folder["out"], output);
             File.WriteAllBytes(Path.Combine(output, ".nibble", "progress.jsonl"), journal[..length]);
             using (var writer = CheckpointWriter.Open(output, Specs, Options()))
-            {
                 Run(writer);
+            using (var writer = CheckpointWriter.Open(output, Specs, Options()))
+            {
+                Assert.Equal(Specs.Length, writer.Finished.Count);
                 writer.Complete(Side);
             }
             AssertSame(expected, Contents(output));
@@ -183,7 +191,8 @@ public class CheckpointWriterTests
         var lines = File.ReadAllLines(journal);
         lines[2] = lines[2][..10];
         File.WriteAllLines(journal, lines);
-        Assert.Contains("line 3", Assert.Throws<CheckpointException>(() => CheckpointWriter.Open(folder["out"], Specs, Options())).Message);
+        Assert.Contains("line 3",
+            Assert.Throws<CheckpointException>(() => CheckpointWriter.Open(folder["out"], Specs, Options())).Message);
     }
 
     [Fact]
@@ -276,8 +285,10 @@ public class CheckpointWriterTests
     {
         using var folder = new TemporaryFolder();
         File.WriteAllText(folder["file"], "");
-        Assert.Contains("file", Assert.Throws<CheckpointException>(() => CheckpointWriter.Open(folder["file/out"], Specs, Options())).Message);
-        Assert.Contains("/proc/", Assert.Throws<CheckpointException>(() => CheckpointWriter.Open("/proc/out", Specs, Options())).Message);
+        Assert.Contains("file", Assert.Throws<CheckpointException>(() =>
+            CheckpointWriter.Open(folder["file/out"], Specs, Options())).Message);
+        Assert.Contains("/proc/",
+            Assert.Throws<CheckpointException>(() => CheckpointWriter.Open("/proc/out", Specs, Options())).Message);
         TensorSpec[] huge = [new("huge", DType.U8, new Shape(1L << 50))];
         Assert.Contains("model.safetensors", Assert.Throws<CheckpointException>(
             () => CheckpointWriter.Open(folder["huge"], huge, new CheckpointOptions())).Message);
@@ -288,7 +299,8 @@ public class CheckpointWriterTests
     {
         using var folder = new TemporaryFolder();
         using var first = CheckpointWriter.Open(folder["out"], Specs, Options());
-        Assert.Contains("in use", Assert.Throws<CheckpointException>(() => CheckpointWriter.Open(folder["out"], Specs, Options())).Message);
+        Assert.Contains("in use",
+            Assert.Throws<CheckpointException>(() => CheckpointWriter.Open(folder["out"], Specs, Options())).Message);
     }
 
     [Fact]

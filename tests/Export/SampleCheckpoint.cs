@@ -26,7 +26,8 @@ sealed class SampleCheckpoint
 
     /// <param name="recorded">The recording whose maxima, and whose choice of modules, are used.</param>
     /// <param name="scheme">The scheme of a module.</param>
-    public static SampleCheckpoint Quantize(string model, JsonElement recorded, Func<string, Scheme> scheme, KeyValueFormat? keyValues = null)
+    public static SampleCheckpoint Quantize(string model, JsonElement recorded, Func<string, Scheme> scheme,
+        KeyValueFormat? keyValues = null)
     {
         using var source = CheckpointFolder.Open(Repository.Fixture($"modelopt/models/{model}"));
         var sample = new SampleCheckpoint();
@@ -80,7 +81,9 @@ sealed class SampleCheckpoint
         Layers.Add((module, scheme));
     }
 
-    /// <summary>Maxima are recorded under the names modules have in memory, which a vision-language model spells otherwise.</summary>
+    /// <summary>
+    /// Maxima are recorded under the names modules have in memory, which a vision-language model spells otherwise.
+    /// </summary>
     static JsonElement Amax(JsonElement recorded, string module) =>
         recorded.GetProperty("amax").TryGetProperty($"{module}.input_quantizer", out var amax) ? amax
         : recorded.GetProperty("amax").GetProperty($"{module.Replace("model.", "model.language_model.")}.input_quantizer");
@@ -97,7 +100,8 @@ sealed class SampleCheckpoint
         const string Ending = ".k_bmm_quantizer";
         var amax = recorded.GetProperty("amax");
         foreach (var entry in amax.EnumerateObject().Where(entry => entry.Name.EndsWith(Ending, StringComparison.Ordinal)))
-            yield return (entry.Name[..^Ending.Length].Replace("model.language_model.", "model.").Replace("model.visual.", "visual."), entry.Value.GetSingle(),
+            yield return (entry.Name[..^Ending.Length].Replace("model.language_model.", "model.")
+                .Replace("model.visual.", "visual."), entry.Value.GetSingle(),
                 amax.GetProperty(entry.Name.Replace(".k_bmm", ".v_bmm")).GetSingle());
     }
 }

@@ -1,8 +1,8 @@
 namespace Nibble.Export.Layouts;
 
 /// <summary>
-/// The modules left unquantized, as the few patterns ModelOpt writes: for each the shortest <c>prefix*</c> (cut at a dot) that hits no
-/// quantized module, else its exact name.
+/// The modules left unquantized, as the few patterns ModelOpt writes: for each the shortest <c>prefix*</c> (cut at a dot) that
+/// hits no quantized module, else its exact name.
 /// </summary>
 static class ExcludePatterns
 {

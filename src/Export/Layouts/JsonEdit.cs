@@ -52,6 +52,7 @@ static class JsonEdit
         var name = JsonEncodedText.Encode(property);
         return from >= 0
             ? [.. json[..from], .. Encoding.UTF8.GetBytes(indented), .. json[to..]]
-            : [.. json[..last], .. Encoding.UTF8.GetBytes($"{(first < 0 ? "" : ",")}{space}\"{name}\": {indented}"), .. json[last..]];
+            : [.. json[..last], .. Encoding.UTF8.GetBytes($"{(first < 0 ? "" : ",")}{space}\"{name}\": {indented}"),
+                .. json[last..]];
     }
 }

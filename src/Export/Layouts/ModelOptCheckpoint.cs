@@ -42,22 +42,27 @@ public sealed class ModelOptCheckpoint
     public static ModelOptCheckpoint? Of(CheckpointFolder folder) =>
         ModelOptDescription.Of(folder) is { } description ? new ModelOptCheckpoint(folder, description) : null;
 
-    /// <summary>The layer of this name, or null when it is stored as plain numbers. Codes stay in the mapped file where the layout allows.</summary>
+    /// <summary>
+    /// The layer of this name, or null when it is stored as plain numbers. Codes stay in the mapped file where the layout allows.
+    /// </summary>
     /// <exception cref="CheckpointException">A tensor is missing, or is not what the format says.</exception>
     public StoredLinear? Linear(string module)
     {
         if (folder.Find($"{module}.weight_scale") is null)
             return null;
         if (description.FormatOf(module) is not { Scheme: { } scheme } format)
-            throw new CheckpointException(description.Source, $"no algorithm this library reads; it is {AlgorithmOf(module)}", module);
+            throw new CheckpointException(description.Source, $"no algorithm this library reads; it is {AlgorithmOf(module)}",
+                module);
         if (folder.Find($"{module}.pre_quant_scale") is not null)
-            throw new CheckpointException(folder.Path, "this library does not read factors of inputs", $"{module}.pre_quant_scale");
+            throw new CheckpointException(folder.Path, "this library does not read factors of inputs",
+                $"{module}.pre_quant_scale");
 
         var (rows, columns) = Size(module, format);
         var parts = format.Specs(module, rows, columns).ToDictionary(spec => spec.Name[(module.Length + 1)..], Load);
         var codes = format.RowPairs ? RowPairs.ToColumnPairs(parts["weight"]) : parts["weight"];
         var scales = scheme.Weight.ScaleType is { } type
-            ? ModelOptLayout.View(parts["weight_scale"], new TensorSpec("weight_scale", type, parts["weight_scale"].Shape)) : null;
+            ? ModelOptLayout.View(parts["weight_scale"], new TensorSpec("weight_scale", type, parts["weight_scale"].Shape))
+                : null;
         var tensorScale = format.Group < 0 ? Positive(module, "weight_scale", parts)
             : format.SecondScale ? Positive(module, "weight_scale_2", parts) : 1;
         return new StoredLinear(scheme, new QuantizedWeight(scheme.Weight, rows, columns, codes, scales, tensorScale),
@@ -85,12 +90,14 @@ public sealed class ModelOptCheckpoint
     (int Rows, int Columns) Size(string module, ModelOptFormat format)
     {
         var name = $"{module}.weight";
-        var weight = folder.Find(name) ?? throw new CheckpointException(folder.Path, "a weight expected beside weight_scale", name);
+        var weight = folder.Find(name)
+            ?? throw new CheckpointException(folder.Path, "a weight expected beside weight_scale", name);
         if (weight.Shape.Rank != 2)
             throw new CheckpointException(folder.Path, $"a matrix expected; found {weight.Shape}", name);
         var (rows, columns) = format.Unpacked(weight.Shape);
         if (format.Refuse(rows, columns) is { } reason || columns % 2 != 0 && format.RowPairs)
-            throw new CheckpointException(folder.Path, $"[{rows}, {columns}] cannot be {format.Algorithm} in groups of {format.Group}", name);
+            throw new CheckpointException(folder.Path,
+                $"[{rows}, {columns}] cannot be {format.Algorithm} in groups of {format.Group}", name);
         return rows <= int.MaxValue && columns <= int.MaxValue ? ((int)rows, (int)columns)
             : throw new CheckpointException(folder.Path, $"[{rows}, {columns}] is beyond this library", name);
     }

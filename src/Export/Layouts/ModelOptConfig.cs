@@ -5,17 +5,20 @@ namespace Nibble.Export.Layouts;
 
 /// <summary>Who wrote a checkpoint, as its configuration says.</summary>
 /// <remarks>
-/// Loaders that read hf_quant_config.json, which has no <c>quant_method</c>, recognise the layout by the name <c>modelopt</c>, so that is the
-/// default; the version says whose conventions the numbers follow (cache scales are amax / 448 since 0.43).
+/// Loaders that read hf_quant_config.json, which has no <c>quant_method</c>, recognise the layout by the name <c>modelopt</c>, so
+/// that is the default; the version says whose conventions the numbers follow (cache scales are amax / 448 since 0.43).
 /// </remarks>
 public sealed record ModelOptProducer(string Name = "modelopt", string Version = "0.47.0");
 
-/// <summary>The two descriptions a ModelOpt checkpoint carries: hf_quant_config.json and <c>quantization_config</c> of config.json.</summary>
+/// <summary>
+/// The two descriptions a ModelOpt checkpoint carries: hf_quant_config.json and <c>quantization_config</c> of config.json.
+/// </summary>
 /// <param name="Layers">The quantized modules, in the order of the model.</param>
 /// <param name="Unquantized">Linear, convolution and embedding modules that stay as they are.</param>
 /// <param name="KeyValues"><c>FP8</c>, <c>NVFP4</c> or null.</param>
 sealed record ModelOptConfig(
-    IReadOnlyList<(string Module, ModelOptFormat Format)> Layers, IReadOnlyList<string> Unquantized, string? KeyValues, ModelOptProducer Producer)
+    IReadOnlyList<(string Module, ModelOptFormat Format)> Layers, IReadOnlyList<string> Unquantized, string? KeyValues,
+        ModelOptProducer Producer)
 {
     static readonly JsonWriterOptions Options =
         new() { Indented = true, IndentSize = 4, NewLine = "\n", Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };

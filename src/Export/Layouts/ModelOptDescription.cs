@@ -37,7 +37,8 @@ sealed record ModelOptDescription(
     }
 
     static ModelOptFormat? Format(string algorithm, int? group) =>
-        ModelOptFormat.Find(algorithm) is { } format ? format.NamesGroup && group is { } size ? format with { Group = size } : format : null;
+        ModelOptFormat.Find(algorithm) is { } format ? format.NamesGroup && group is { } size ? format with { Group = size }
+            : format : null;
 
     static ModelOptDescription Read(string path, JsonElement fields, string exclude, JsonElement grouped)
     {
@@ -108,6 +109,7 @@ sealed record ModelOptDescription(
     }
 
     static string? Text(JsonElement fields, string name) =>
-        fields.ValueKind == JsonValueKind.Object && fields.TryGetProperty(name, out var value) && value.ValueKind == JsonValueKind.String
+        fields.ValueKind == JsonValueKind.Object && fields.TryGetProperty(name, out var value)
+            && value.ValueKind == JsonValueKind.String
             ? value.GetString() : null;
 }

@@ -4,7 +4,9 @@ using Nibble.Tensors;
 namespace Nibble.Export.Layouts;
 
 /// <summary>How ModelOpt's unified checkpoint stores one linear layer [out, in], and what its configuration says of it.</summary>
-/// <param name="Algorithm">The name under <c>quant_algo</c>. Those without a name of their own are in lower case there too.</param>
+/// <param name="Algorithm">
+/// The name under <c>quant_algo</c>. Those without a name of their own are in lower case there too.
+/// </param>
 /// <param name="SchemeName">Our name for it.</param>
 /// <param name="CodeType">Element type of <c>weight</c>.</param>
 /// <param name="ScaleType">Element type of <c>weight_scale</c> as stored; E8M0 exponents are stored as U8.</param>
@@ -26,20 +28,28 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     /// <summary>Whether <c>group_size</c> is written.</summary>
     public bool NamesGroup { get; init; }
 
-    /// <summary>Whether <c>has_zero_point</c> and <c>pre_quant_scale</c> are written; constant text, also where no such tensors exist.</summary>
+    /// <summary>
+    /// Whether <c>has_zero_point</c> and <c>pre_quant_scale</c> are written; constant text, also where no such tensors exist.
+    /// </summary>
     public bool NamesAwq { get; init; }
 
     public static readonly ModelOptFormat Fp8 = new("FP8", "fp8", DType.F8E4M3, DType.F32, -1) { InputScale = true };
 
-    public static readonly ModelOptFormat Fp8PerChannel = new("FP8_PER_CHANNEL_PER_TOKEN", "fp8_pc_pt", DType.F8E4M3, DType.F32, 0);
+    public static readonly ModelOptFormat Fp8PerChannel =
+        new("FP8_PER_CHANNEL_PER_TOKEN", "fp8_pc_pt", DType.F8E4M3, DType.F32, 0);
 
     public static readonly ModelOptFormat Int8 = new("W8A16", "int8_wo", DType.I8, DType.F32, 0);
 
     public static readonly ModelOptFormat Int4 =
         new("W4A16_AWQ", "int4", DType.U8, DType.F32, 128) { RowPairs = true, NamesGroup = true, NamesAwq = true };
 
-    public static readonly ModelOptFormat Nvfp4 =
-        new("NVFP4", "nvfp4", DType.U8, DType.F8E4M3, 16) { ColumnPairs = true, SecondScale = true, InputScale = true, NamesGroup = true };
+    public static readonly ModelOptFormat Nvfp4 = new("NVFP4", "nvfp4", DType.U8, DType.F8E4M3, 16)
+    {
+        ColumnPairs = true,
+        SecondScale = true,
+        InputScale = true,
+        NamesGroup = true,
+    };
 
     public static readonly ModelOptFormat Nvfp4WeightOnly =
         Nvfp4 with { Algorithm = "W4A16_NVFP4", SchemeName = "w4a16_nvfp4", InputScale = false };
@@ -60,7 +70,8 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     {
         var int4 = scheme.Weight is Int4 weight ? Int4 with { Group = weight.Group } : Int4;
         return All.Select(format => format == Int4 ? int4 : format)
-            .FirstOrDefault(format => format.Scheme is { } known && known.Weight == scheme.Weight && known.Activation == scheme.Activation);
+            .FirstOrDefault(format => format.Scheme is { } known && known.Weight == scheme.Weight
+                && known.Activation == scheme.Activation);
     }
 
     /// <summary>What the stored codes mean, or null where this library has no such format.</summary>
@@ -69,7 +80,8 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
         get
         {
             var scheme = Schemes.Find(SchemeName)!;
-            return scheme.Weight is Int4 ? scheme with { Weight = new Int4(Group) } : Group == scheme.Weight.Group ? scheme : null;
+            return scheme.Weight is Int4 ? scheme with { Weight = new Int4(Group) } : Group == scheme.Weight.Group ? scheme
+                : null;
         }
     }
 
@@ -87,7 +99,8 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
 
     /// <summary>[out, in] of a stored weight.</summary>
     public (long Rows, long Columns) Unpacked(Shape weight) =>
-        RowPairs ? (checked(weight[0] * 2), weight[1]) : ColumnPairs ? (weight[0], checked(weight[1] * 2)) : (weight[0], weight[1]);
+        RowPairs ? (checked(weight[0] * 2), weight[1]) : ColumnPairs ? (weight[0], checked(weight[1] * 2))
+            : (weight[0], weight[1]);
 
     /// <summary>The tensors of a module, in the order they are written.</summary>
     public IEnumerable<TensorSpec> Specs(string module, long rows, long columns)

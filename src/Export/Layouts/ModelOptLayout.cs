@@ -24,7 +24,9 @@ public static class ModelOptLayout
     public static IReadOnlyList<TensorSpec> KeyValueSpecs(string attention) =>
         [new($"{attention}.k_proj.k_scale", DType.F32, default), new($"{attention}.v_proj.v_scale", DType.F32, default)];
 
-    /// <summary>The tensors of a quantized module. Codes and scales share the bytes of <paramref name="weight"/> where the layout allows.</summary>
+    /// <summary>
+    /// The tensors of a quantized module. Codes and scales share the bytes of <paramref name="weight"/> where the layout allows.
+    /// </summary>
     /// <param name="inputScale">What the activation format's scale is; ignored by schemes that store none.</param>
     /// <exception cref="ArgumentException">The weight is not of this scheme, or a scale is no number above 0.</exception>
     public static IReadOnlyList<(string Name, Tensor Tensor)> Tensors(
@@ -50,7 +52,9 @@ public static class ModelOptLayout
     }
 
     /// <summary>config.json and hf_quant_config.json of a checkpoint that was quantized from <paramref name="source"/>.</summary>
-    /// <param name="layers">The quantized modules, in the order of the model. Every other module with a matrix is named as excluded.</param>
+    /// <param name="layers">
+    /// The quantized modules, in the order of the model. Every other module with a matrix is named as excluded.
+    /// </param>
     /// <param name="keyValues">Null where the cache stays as it is.</param>
     /// <exception cref="CheckpointException">The source has no config.json, or one that is not JSON.</exception>
     public static IReadOnlyList<SideFile> Configs(CheckpointFolder source, IReadOnlyList<(string Module, Scheme Scheme)> layers,
@@ -60,20 +64,25 @@ public static class ModelOptLayout
         if (source.Config.IsEmpty)
             throw new CheckpointException(path, "no such file");
         var formats = layers.Select(layer => (layer.Module, ModelOptFormat.Of(layer.Scheme)
-            ?? throw new ArgumentException($"{layer.Module}: the ModelOpt layout has no place for {layer.Scheme}", nameof(layers)))).ToList();
+            ?? throw new ArgumentException($"{layer.Module}: the ModelOpt layout has no place for {layer.Scheme}",
+                nameof(layers)))).ToList();
         var config = new ModelOptConfig(formats, Unquantized(source, [.. layers.Select(layer => layer.Module)]),
             keyValues?.Name.ToUpperInvariant(), producer ?? new ModelOptProducer());
         return
         [
-            SideFile.Of("config.json", JsonEdit.Set(path, source.Config.Span, "quantization_config", config.QuantizationConfig())),
+            SideFile.Of("config.json",
+                JsonEdit.Set(path, source.Config.Span, "quantization_config", config.QuantizationConfig())),
             SideFile.Of("hf_quant_config.json", config.HfQuantConfig()),
         ];
     }
 
-    /// <summary>Linear, convolution and embedding modules by their weights of two and more dimensions, and a head tied to the embedding.</summary>
+    /// <summary>
+    /// Linear, convolution and embedding modules by their weights of two and more dimensions, and a head tied to the embedding.
+    /// </summary>
     static List<string> Unquantized(CheckpointFolder source, HashSet<string> quantized)
     {
-        var modules = source.Tensors.Where(tensor => tensor.Shape.Rank >= 2 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
+        var modules = source.Tensors.Where(tensor => tensor.Shape.Rank >= 2
+            && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
             .Select(tensor => tensor.Name[..^".weight".Length]).Where(module => !quantized.Contains(module)).ToList();
         using var config = JsonDocument.Parse(source.Config);
         if (source.Find("lm_head.weight") is null && config.RootElement.TryGetProperty("tie_word_embeddings", out var tied)

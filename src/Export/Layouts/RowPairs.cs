@@ -4,7 +4,8 @@ namespace Nibble.Export.Layouts;
 
 /// <summary>
 /// Two ways to put two 4-bit codes in a byte. Column pairs [out, in/2]: even column low. Row pairs [out/2, in]: even row low.
-/// Bytes a, b of two rows become bytes of two columns by exchanging the high nibble of a with the low one of b; the way back is the same.
+/// Bytes a, b of two rows become bytes of two columns by exchanging the high nibble of a with the low one of b; the way back is
+/// the same.
 /// </summary>
 static class RowPairs
 {

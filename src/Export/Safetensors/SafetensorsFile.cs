@@ -80,7 +80,8 @@ public sealed class SafetensorsFile : ITensorSource, IDisposable
     public void Prefetch(IEnumerable<string> names, CancellationToken cancel = default)
     {
         using var handle = Disk.Try(Path, "cannot be read",
-            () => File.OpenHandle(Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete, FileOptions.SequentialScan));
+            () => File.OpenHandle(Path, FileMode.Open, FileAccess.Read, FileShare.ReadWrite | FileShare.Delete,
+                FileOptions.SequentialScan));
         var buffer = new byte[ReadAheadBytes];
         foreach (var entry in names.Select(Entry).OrderBy(entry => entry.Start))
             for (var done = 0L; done < entry.Bytes; done += buffer.Length)

@@ -15,7 +15,8 @@ public sealed record SafetensorsEntry(string Name, string Type, Shape Shape, lon
 
 /// <summary>
 /// The JSON header of a safetensors file, checked against the size of the file. Accepts and refuses what version 0.8.0 of the
-/// reference library does: no holes, no overlaps, no trailing bytes; the last of several equal names wins; other fields are ignored.
+/// reference library does: no holes, no overlaps, no trailing bytes; the last of several equal names wins; other fields are
+/// ignored.
 /// </summary>
 static class SafetensorsHeader
 {
@@ -113,7 +114,8 @@ static class SafetensorsHeader
         if (type is null || shape is null || offsets is null)
             throw new CheckpointException(path, "dtype, shape and data_offsets expected", name);
         if (offsets.Length != 2 || offsets[1] < offsets[0])
-            throw new CheckpointException(path, $"data_offsets must be a start and an end; they are [{string.Join(", ", offsets)}]", name);
+            throw new CheckpointException(path,
+                $"data_offsets must be a start and an end; they are [{string.Join(", ", offsets)}]", name);
         return Sized(path, name, type, shape, offsets[0], offsets[1] - offsets[0]);
     }
 
@@ -128,7 +130,8 @@ static class SafetensorsHeader
         }
         catch (OverflowException e)
         {
-            throw new CheckpointException(path, $"the size of [{string.Join(", ", dimensions)}] {type} is beyond 64 bits", name, e);
+            throw new CheckpointException(path, $"the size of [{string.Join(", ", dimensions)}] {type} is beyond 64 bits", name,
+                e);
         }
         if (bits % 8 != 0)
             throw new CheckpointException(path, $"{shape} {type} is {bits} bits, no whole number of bytes", name);
@@ -154,7 +157,8 @@ static class SafetensorsHeader
     }
 
     /// <summary>The tensors by offset, moved to file offsets; together they must cover the data exactly.</summary>
-    static List<SafetensorsEntry> InOrder(string path, Dictionary<string, SafetensorsEntry> entries, long dataStart, long dataBytes)
+    static List<SafetensorsEntry> InOrder(string path, Dictionary<string, SafetensorsEntry> entries, long dataStart,
+        long dataBytes)
     {
         var order = entries.Values.OrderBy(entry => entry.Start).ThenBy(entry => entry.Bytes).ToList();
         long end = 0;
@@ -162,10 +166,12 @@ static class SafetensorsHeader
         {
             var entry = order[i];
             if (entry.Start != end)
-                throw new CheckpointException(path, $"byte {end} of the data should be its first; it starts at {entry.Start}", entry.Name);
+                throw new CheckpointException(path, $"byte {end} of the data should be its first; it starts at {entry.Start}",
+                    entry.Name);
             if (entry.Bytes > dataBytes - end)
                 throw new CheckpointException(path,
-                    $"its {entry.Bytes} bytes from {entry.Start} go beyond the file, which holds {dataBytes} bytes of data", entry.Name);
+                    $"its {entry.Bytes} bytes from {entry.Start} go beyond the file, which holds {dataBytes} bytes of data",
+                        entry.Name);
             end += entry.Bytes;
             order[i] = entry with { Start = dataStart + entry.Start };
         }

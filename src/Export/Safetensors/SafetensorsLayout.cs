@@ -14,8 +14,8 @@ sealed record SafetensorsLayout(byte[] Header, IReadOnlyDictionary<string, (Tens
     static readonly JsonWriterOptions Json = new() { Encoder = JavaScriptEncoder.UnsafeRelaxedJsonEscaping };
 
     /// <summary>
-    /// Tensors lie as declared, but those of an odd size (no multiple of 8 bytes) come last, largest elements first:
-    /// the format allows no padding, and this way every tensor is aligned to its elements.
+    /// Tensors lie as declared, but those of an odd size (no multiple of 8 bytes) come last, largest elements first: the format
+    /// allows no padding, and this way every tensor is aligned to its elements.
     /// </summary>
     public static SafetensorsLayout Of(string path, IReadOnlyList<TensorSpec> tensors)
     {
@@ -43,7 +43,8 @@ sealed record SafetensorsLayout(byte[] Header, IReadOnlyDictionary<string, (Tens
             memory.WriteByte((byte)' ');
         var bytes = memory.ToArray();
         if (bytes.Length - 8 > SafetensorsHeader.Largest)
-            throw new CheckpointException(path, $"a header of {bytes.Length - 8} bytes; readers accept {SafetensorsHeader.Largest}");
+            throw new CheckpointException(path,
+                $"a header of {bytes.Length - 8} bytes; readers accept {SafetensorsHeader.Largest}");
         BinaryPrimitives.WriteInt64LittleEndian(bytes, bytes.Length - 8);
         return bytes;
     }

@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Export.Safetensors;
 
 /// <summary>
-/// Writes one safetensors file in any order of tensors. The bytes go to <c>NAME.partial</c>, whose space is taken at once,
-/// and the file gets its name when all tensors are there. Several threads may write.
+/// Writes one safetensors file in any order of tensors. The bytes go to <c>NAME.partial</c>, whose space is taken at once, and
+/// the file gets its name when all tensors are there. Several threads may write.
 /// </summary>
 public sealed class SafetensorsWriter : IDisposable
 {
@@ -30,7 +30,9 @@ public sealed class SafetensorsWriter : IDisposable
     string Partial => Path + ".partial";
 
     /// <summary>Starts a file with these tensors; an earlier partial file is replaced.</summary>
-    /// <exception cref="CheckpointException">The disk is full, the folder cannot be written, or a name is declared twice.</exception>
+    /// <exception cref="CheckpointException">
+    /// The disk is full, the folder cannot be written, or a name is declared twice.
+    /// </exception>
     public static SafetensorsWriter Create(string path, IReadOnlyList<TensorSpec> tensors)
     {
         var layout = SafetensorsLayout.Of(path, tensors);
@@ -111,7 +113,8 @@ public sealed class SafetensorsWriter : IDisposable
     public void Complete()
     {
         if (missing.Count > 0)
-            throw new CheckpointException(Path, $"declared but not written ({missing.Count} such tensors)", missing.Order().First());
+            throw new CheckpointException(Path, $"declared but not written ({missing.Count} such tensors)",
+                missing.Order().First());
         if (handle is null)
             return;
         Flush();

@@ -10,7 +10,8 @@ static class ConfigRules
     {
         Target.Vllm => ["FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "NVFP4", "W4A16_NVFP4", "MXFP8"],
         Target.Sglang => ["FP8", "NVFP4"],
-        Target.TensorRtLlm => ["FP8", "FP8_PER_CHANNEL_PER_TOKEN", "fp8_pb_wo", "NVFP4", "NVFP4_AWQ", "W4A16_AWQ", "W4A8_AWQ", "W8A16",
+        Target.TensorRtLlm => ["FP8", "FP8_PER_CHANNEL_PER_TOKEN", "fp8_pb_wo", "NVFP4", "NVFP4_AWQ", "W4A16_AWQ", "W4A8_AWQ",
+            "W8A16",
             "W8A8_SQ_PER_CHANNEL", "W4A8_NVFP4_FP8", "W4A8_MXFP4_FP8"],
         _ => [],
     };
@@ -21,16 +22,20 @@ static class ConfigRules
     public static IEnumerable<Finding> Present(VerifiedCheckpoint checkpoint)
     {
         if (checkpoint.Description is null && checkpoint.Modules.Any(checkpoint.HasCodes))
-            yield return new("config.json", "configs-present", "a quantization_config of quant_method modelopt", "codes without any description");
+            yield return new("config.json", "configs-present", "a quantization_config of quant_method modelopt",
+                "codes without any description");
         if (checkpoint.Folder.Config.IsEmpty)
             yield return new("config.json", "configs-present", "a configuration of the model", "no such file");
         else if (checkpoint.HfQuantConfig is not null && checkpoint.Config is null)
             yield return new("config.json", "configs-present", "a quantization_config of quant_method modelopt", "none");
         if (checkpoint.Config is not null && checkpoint.HfQuantConfig is null)
-            yield return new("hf_quant_config.json", "configs-present", "a description beside that in config.json", "no such file");
+            yield return new("hf_quant_config.json", "configs-present", "a description beside that in config.json",
+                "no such file");
     }
 
-    /// <summary>Both descriptions say the same; a program that finds a difference warns, another silently follows the wrong one.</summary>
+    /// <summary>
+    /// Both descriptions say the same; a program that finds a difference warns, another silently follows the wrong one.
+    /// </summary>
     public static IEnumerable<Finding> Agree(VerifiedCheckpoint checkpoint)
     {
         if (checkpoint is not { HfQuantConfig: { } first, Config: { } second })
@@ -44,7 +49,8 @@ static class ConfigRules
             // config.json states it for few algorithms, and with several formats it is a matter of the layers
             ("group_size", $"{first.Group}", $"{(first.Layers is null ? second.Group : null) ?? first.Group}"),
         }.Where(pair => pair.First != pair.Second)
-        .Select(pair => new Finding("config.json", "configs-agree", $"{pair.Field} {pair.First} as in hf_quant_config.json", pair.Second));
+        .Select(pair => new Finding("config.json", "configs-agree", $"{pair.Field} {pair.First} as in hf_quant_config.json",
+            pair.Second));
     }
 
     /// <summary>The program reads every algorithm the checkpoint uses.</summary>
@@ -59,7 +65,8 @@ static class ConfigRules
         else if (description.Algorithm == "MIXED_PRECISION" && !AcceptsMixed(checkpoint.Target))
             yield return new(description.Source, "algorithm-accepted", expected, "MIXED_PRECISION");
         else
-            foreach (var algorithm in (description.Layers?.Values.Select(layer => layer.Algorithm) ?? [description.Algorithm ?? ""]).Distinct())
+            foreach (var algorithm in (description.Layers?.Values.Select(layer => layer.Algorithm)
+                ?? [description.Algorithm ?? ""]).Distinct())
                 if (algorithm.Length > 0 && !accepted.Contains(algorithm, checkpoint.Target == Target.Vllm
                     ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal)) // vLLM upper-cases the name first
                     yield return new(description.Source, "algorithm-accepted", expected, algorithm);
@@ -68,7 +75,8 @@ static class ConfigRules
     /// <summary>The fields NVFP4 loaders look up without a default.</summary>
     public static IEnumerable<Finding> FieldsPresent(VerifiedCheckpoint checkpoint)
     {
-        if (checkpoint.HfQuantConfig is not { Algorithm: "NVFP4" or "W4A16_NVFP4" } || checkpoint.Folder.HfQuantConfig is not { } root)
+        if (checkpoint.HfQuantConfig is not { Algorithm: "NVFP4" or "W4A16_NVFP4" }
+            || checkpoint.Folder.HfQuantConfig is not { } root)
             yield break;
         var quantization = root.GetProperty("quantization");
         foreach (var field in new[] { "group_size", "kv_cache_quant_algo", "exclude_modules" })
@@ -88,5 +96,6 @@ static class ConfigRules
     }
 
     static string Layers(Layouts.ModelOptDescription description) => description.Layers is null ? ""
-        : string.Join(", ", description.Layers.OrderBy(layer => layer.Key).Select(layer => $"{layer.Key}={layer.Value.Algorithm} {layer.Value.Group}"));
+        : string.Join(", ", description.Layers.OrderBy(layer => layer.Key)
+            .Select(layer => $"{layer.Key}={layer.Value.Algorithm} {layer.Value.Group}"));
 }

@@ -22,20 +22,22 @@ static class FusedRules
         {
             var (expected, found) = (FormatOf(checkpoint, first), FormatOf(checkpoint, other));
             if (expected?.Algorithm != found?.Algorithm)
-                yield return new(other, "fused-formats-equal", $"{expected?.Algorithm ?? "plain"} as {first}", found?.Algorithm ?? "plain");
+                yield return new(other, "fused-formats-equal", $"{expected?.Algorithm ?? "plain"} as {first}", found?.Algorithm
+                    ?? "plain");
         }
     }
 
     /// <summary>
-    /// Fused modules with a scale of the whole matrix in two levels share it, and the input scale: programs take the one of the first
-    /// or the largest without rescaling, or refuse. FP8 need not: its codes are rounded again at load.
+    /// Fused modules with a scale of the whole matrix in two levels share it, and the input scale: programs take the one of the
+    /// first or the largest without rescaling, or refuse. FP8 need not: its codes are rounded again at load.
     /// </summary>
     public static IEnumerable<Finding> ScalesEqual(VerifiedCheckpoint checkpoint)
     {
         foreach (var (first, other) in Pairs(checkpoint))
             if (FormatOf(checkpoint, first) is { SecondScale: true } && FormatOf(checkpoint, other) is { SecondScale: true })
                 foreach (var scale in new[] { "weight_scale_2", "input_scale" })
-                    if (checkpoint.Scalar($"{first}.{scale}") is { } expected && checkpoint.Scalar($"{other}.{scale}") is { } found
+                    if (checkpoint.Scalar($"{first}.{scale}") is { } expected
+                        && checkpoint.Scalar($"{other}.{scale}") is { } found
                         && expected != found)
                         yield return new($"{other}.{scale}", "fused-scales-equal", $"{Text(expected)} as {first}", Text(found));
     }
@@ -46,7 +48,8 @@ static class FusedRules
         if (checkpoint.Target != Target.TensorRtLlm)
             yield break;
         foreach (var (module, format) in checkpoint.Quantized)
-            if (format.NamesAwq && !Fused.Take(2).Any(group => group.Contains(Leaf(module))) && checkpoint.Spec($"{module}.pre_quant_scale") is null)
+            if (format.NamesAwq && !Fused.Take(2).Any(group => group.Contains(Leaf(module)))
+                && checkpoint.Spec($"{module}.pre_quant_scale") is null)
                 yield return new($"{module}.pre_quant_scale", "pre-quant-scale", "a vector of input factors", "none");
     }
 

@@ -10,7 +10,8 @@ static class TensorRules
 
     /// <summary>The index and the shards say the same.</summary>
     public static IEnumerable<Finding> IndexConsistent(VerifiedCheckpoint checkpoint) =>
-        checkpoint.Folder.Warnings.Select(warning => new Finding("index", "index-consistent", "an index that fits its files", warning));
+        checkpoint.Folder.Warnings.Select(warning =>
+            new Finding("index", "index-consistent", "an index that fits its files", warning));
 
     /// <summary>Every quantized module has all the tensors of its format.</summary>
     public static IEnumerable<Finding> LayersComplete(VerifiedCheckpoint checkpoint)
@@ -18,7 +19,8 @@ static class TensorRules
         foreach (var (module, format) in checkpoint.Quantized)
             foreach (var tensor in format.Specs(module, format.RowPairs ? 2 : 1, Math.Max(format.Group, 2)))
                 if (checkpoint.Spec(tensor.Name) is null)
-                    yield return new(tensor.Name, "layers-complete", $"a tensor {tensor.DType.Name()} of {format.Algorithm}", "none");
+                    yield return new(tensor.Name, "layers-complete", $"a tensor {tensor.DType.Name()} of {format.Algorithm}",
+                        "none");
         foreach (var module in checkpoint.Description?.Layers?.Keys ?? [])
             if (checkpoint.Spec($"{module}.weight") is null)
                 yield return new(module, "layers-complete", "a weight, for it is a quantized layer", "none");
@@ -48,7 +50,8 @@ static class TensorRules
     public static IEnumerable<Finding> GroupDivides(VerifiedCheckpoint checkpoint)
     {
         foreach (var (module, format) in checkpoint.Quantized)
-            if (checkpoint.Spec($"{module}.weight") is { Shape.Rank: 2 } weight && format.Unpacked(weight.Shape) is var (rows, columns)
+            if (checkpoint.Spec($"{module}.weight") is { Shape.Rank: 2 } weight
+                && format.Unpacked(weight.Shape) is var (rows, columns)
                 && format.Refuse(rows, columns) is { } reason)
                 yield return new(module, "group-divides", $"inputs in groups of {format.Group}", reason);
     }

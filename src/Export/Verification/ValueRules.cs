@@ -29,7 +29,8 @@ static class ValueRules
         foreach (var (module, format) in checkpoint.Quantized)
         {
             var name = $"{module}.weight_scale";
-            if (format.Group <= 0 || checkpoint.Spec(name) is not { } scale || scale.DType != format.ScaleType || scale.DType == DType.F32)
+            if (format.Group <= 0 || checkpoint.Spec(name) is not { } scale || scale.DType != format.ScaleType
+                || scale.DType == DType.F32)
                 continue;
             if (FirstOf(checkpoint.Folder.Load(name), scale.DType == DType.U8 ? BadExponents : BadBlockScales) is var (at, value))
                 yield return new(name, "block-scales-valid", "numbers above 0", $"byte 0x{value:X2} at {at}");

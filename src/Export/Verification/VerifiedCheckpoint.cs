@@ -13,7 +13,8 @@ sealed class VerifiedCheckpoint
         HfQuantConfig = ModelOptDescription.OfHfQuantConfig(folder);
         Config = ModelOptDescription.OfConfig(folder);
         Description = HfQuantConfig ?? Config;
-        Modules = [.. folder.Shards.SelectMany(shard => shard.Entries).Select(entry => ModuleOf(entry.Name)).OfType<string>().Distinct()];
+        Modules = [.. folder.Shards.SelectMany(shard => shard.Entries).Select(entry => ModuleOf(entry.Name)).OfType<string>()
+            .Distinct()];
         if (Description?.Layers is { } layers)
             Modules = [.. Modules.Union(layers.Keys)];
     }
@@ -41,7 +42,8 @@ sealed class VerifiedCheckpoint
 
     /// <summary>Whether the module's weight is stored as codes rather than as plain numbers.</summary>
     public bool HasCodes(string module) =>
-        Spec($"{module}.weight") is { DType: DType.U8 or DType.I8 or DType.F8E4M3 or DType.F8E5M2 } || Spec($"{module}.weight_scale") is not null;
+        Spec($"{module}.weight") is { DType: DType.U8 or DType.I8 or DType.F8E4M3 or DType.F8E5M2 }
+            || Spec($"{module}.weight_scale") is not null;
 
     /// <summary>A stored F32 scalar, or null when there is none of one element.</summary>
     public float? Scalar(string name) =>

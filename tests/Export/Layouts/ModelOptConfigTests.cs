@@ -8,12 +8,14 @@ namespace Nibble.Tests.Export.Layouts;
 
 public class ModelOptConfigTests
 {
-    public static TheoryData<string> Mixed => ["nvfp4_fp8_5.4_gradient", "nvfp4_fp8_6.0_kl", "nvfp4_fp8_5.05_gradient", "nvfp4_fp8_10.0_gradient"];
+    public static TheoryData<string> Mixed =>
+        ["nvfp4_fp8_5.4_gradient", "nvfp4_fp8_6.0_kl", "nvfp4_fp8_5.05_gradient", "nvfp4_fp8_10.0_gradient"];
 
     static JsonElement Parse(byte[] json) => JsonDocument.Parse(json).RootElement;
 
     static void Same(JsonElement expected, byte[] actual) =>
-        Assert.True(JsonElement.DeepEquals(expected, Parse(actual)), $"expected {expected}\nactual {Encoding.UTF8.GetString(actual)}");
+        Assert.True(JsonElement.DeepEquals(expected, Parse(actual)),
+            $"expected {expected}\nactual {Encoding.UTF8.GetString(actual)}");
 
     [Theory]
     [MemberData(nameof(Mixed))]
@@ -21,12 +23,14 @@ public class ModelOptConfigTests
     {
         var recorded = Parse(File.ReadAllBytes(Repository.Fixture("modelopt/auto_quantize/configs.json"))).GetProperty(name);
         var quantization = recorded.GetProperty("hf_quant_config").GetProperty("quantization");
-        var modules = Enumerable.Range(0, 2).SelectMany(layer => new[] { "q", "k", "v", "o" }.Select(n => $"model.layers.{layer}.self_attn.{n}_proj")
+        var modules = Enumerable.Range(0, 2)
+            .SelectMany(layer => new[] { "q", "k", "v", "o" }.Select(n => $"model.layers.{layer}.self_attn.{n}_proj")
             .Concat(new[] { "gate", "up", "down" }.Select(n => $"model.layers.{layer}.mlp.{n}_proj")));
         var excluded = quantization.TryGetProperty("exclude_modules", out var names)
             ? names.EnumerateArray().Select(name => name.GetString()!).ToList() : ["lm_head", "model.embed_tokens"];
         var layers = modules.Where(module => !excluded.Contains(module)).Select(module => (module, ModelOptFormat.Find(
-            quantization.TryGetProperty("quantized_layers", out var list) ? list.GetProperty(module).GetProperty("quant_algo").GetString()!
+            quantization.TryGetProperty("quantized_layers", out var list)
+                ? list.GetProperty(module).GetProperty("quant_algo").GetString()!
             : quantization.GetProperty("quant_algo").GetString()!)!)).ToList();
         var config = new ModelOptConfig(layers, excluded, null, new ModelOptProducer());
         Same(recorded.GetProperty("hf_quant_config"), config.HfQuantConfig());
@@ -47,8 +51,10 @@ public class ModelOptConfigTests
         var recorded = SampleCheckpoint.Recorded("moe", preset);
         var tensors = recorded.GetProperty("tensors");
         var matrices = tensors.EnumerateObject().Where(t => t.Name.EndsWith(".weight", StringComparison.Ordinal)
-            && t.Value[1].GetArrayLength() >= 2).Select(t => t.Name[..^".weight".Length]).ToLookup(m => tensors.TryGetProperty($"{m}.weight_scale", out _));
-        var config = new ModelOptConfig([.. matrices[true].Select(module => (module, ModelOptFormat.Find(algorithm)!))], [.. matrices[false]],
+            && t.Value[1].GetArrayLength() >= 2).Select(t => t.Name[..^".weight".Length])
+                .ToLookup(m => tensors.TryGetProperty($"{m}.weight_scale", out _));
+        var config = new ModelOptConfig([.. matrices[true].Select(module => (module, ModelOptFormat.Find(algorithm)!))],
+            [.. matrices[false]],
             null, new ModelOptProducer());
         Same(recorded.GetProperty("hf_quant_config"), config.HfQuantConfig());
         Same(recorded.GetProperty("quantization_config"), config.QuantizationConfig());
@@ -87,13 +93,15 @@ public class ModelOptConfigTests
         Assert.Equal(matches, ExcludePatterns.Match([pattern], name));
 
     [Theory]
-    [InlineData("{\n  \"a\": 1.50,\n  \"b\": {\"c\": [ 1 ]}\n}\n", "{\n  \"a\": 1.50,\n  \"b\": {\"c\": [ 1 ]},\n  \"q\": {\n    \"x\": 1\n  }\n}\n")]
+    [InlineData("{\n  \"a\": 1.50,\n  \"b\": {\"c\": [ 1 ]}\n}\n",
+        "{\n  \"a\": 1.50,\n  \"b\": {\"c\": [ 1 ]},\n  \"q\": {\n    \"x\": 1\n  }\n}\n")]
     [InlineData("{\"a\":1e3}", "{\"a\":1e3,\"q\": {\"x\": 1}}")]
     [InlineData("{}", "{\"q\": {\"x\": 1}}")]
     [InlineData("{\n \"q\": [1, {\"q\": 2}],\n \"a\": \"\\u00e9\"\n}", "{\n \"q\": {\n   \"x\": 1\n },\n \"a\": \"\\u00e9\"\n}")]
     [InlineData("{\"b\": {\"q\": 1}}", "{\"b\": {\"q\": 1},\"q\": {\"x\": 1}}")]
     public void One_property_is_set_and_every_other_byte_kept(string before, string after) =>
-        Assert.Equal(after, Encoding.UTF8.GetString(JsonEdit.Set("f", Encoding.UTF8.GetBytes(before), "q", "{\n  \"x\": 1\n}"u8)));
+        Assert.Equal(after, Encoding.UTF8.GetString(
+            JsonEdit.Set("f", Encoding.UTF8.GetBytes(before), "q", "{\n  \"x\": 1\n}"u8)));
 
     [Theory]
     [InlineData("[]")]

@@ -38,15 +38,19 @@ public class ModelOptLayoutTests
         { "vlm", "nvfp4--kv_nvfp4", "nvfp4", "nvfp4" },
     };
 
-    static SampleCheckpoint Sample(string model, string preset, string scheme, string? keyValues) => SampleCheckpoint.Quantize(model,
-        SampleCheckpoint.Recorded(model, preset), _ => Schemes.Find(scheme)!, keyValues is null ? null : Schemes.FindKeyValues(keyValues));
+    static SampleCheckpoint Sample(string model, string preset, string scheme, string? keyValues) =>
+        SampleCheckpoint.Quantize(model,
+        SampleCheckpoint.Recorded(model, preset), _ => Schemes.Find(scheme)!, keyValues is null ? null
+            : Schemes.FindKeyValues(keyValues));
 
     static unsafe string Hash(Tensor tensor) => System.Convert.ToHexStringLower(
         SHA256.HashData(new ReadOnlySpan<byte>(tensor.Pointer, (int)tensor.Bytes)))[..16];
 
     static unsafe byte[] Bytes(Tensor tensor) => new ReadOnlySpan<byte>(tensor.Pointer, (int)tensor.Bytes).ToArray();
 
-    /// <summary>Names, types, shapes and every byte, by the recorded hashes. The recording widened what it left plain to F32.</summary>
+    /// <summary>
+    /// Names, types, shapes and every byte, by the recorded hashes. The recording widened what it left plain to F32.
+    /// </summary>
     [Theory]
     [MemberData(nameof(Recordings))]
     public void Tensors_and_configurations_are_those_of_ModelOpt(string model, string preset, string scheme, string? keyValues)
@@ -55,10 +59,13 @@ public class ModelOptLayoutTests
         var sample = Sample(model, preset, scheme, keyValues);
         var expected = recorded.GetProperty("tensors").EnumerateObject()
             .ToDictionary(tensor => tensor.Name, tensor => tensor.Value[2].GetString() == "source" ? "source"
-                : $"{tensor.Value[0].GetString()} [{string.Join(", ", tensor.Value[1].EnumerateArray())}] {tensor.Value[2].GetString()}");
-        var actual = sample.Tensors.ToDictionary(tensor => tensor.Key, tensor => expected.GetValueOrDefault(tensor.Key) == "source"
+                : $"{tensor.Value[0].GetString()} [{string.Join(", ", tensor.Value[1].EnumerateArray())}] " +
+                    tensor.Value[2].GetString());
+        var actual = sample.Tensors.ToDictionary(tensor => tensor.Key,
+            tensor => expected.GetValueOrDefault(tensor.Key) == "source"
             ? "source" : $"{tensor.Value.DType.Name()} {tensor.Value.Shape} {Hash(tensor.Value)}");
-        Assert.Equal(expected.OrderBy(pair => pair.Key, StringComparer.Ordinal), actual.OrderBy(pair => pair.Key, StringComparer.Ordinal));
+        Assert.Equal(expected.OrderBy(pair => pair.Key, StringComparer.Ordinal),
+            actual.OrderBy(pair => pair.Key, StringComparer.Ordinal));
 
         Same(recorded.GetProperty("hf_quant_config"), sample.HfQuantConfig!);
         Same(recorded.GetProperty("quantization_config"), sample.Config["quantization_config"]!);
@@ -77,11 +84,13 @@ public class ModelOptLayoutTests
         foreach (var (module, expected) in sample.Layers)
         {
             var stored = checkpoint.Quantization.Linear(module)!;
-            Assert.Equal((expected.Name, expected.Weight, expected.Activation), (stored.Scheme.Name, stored.Scheme.Weight, stored.Scheme.Activation));
+            Assert.Equal((expected.Name, expected.Weight, expected.Activation),
+                (stored.Scheme.Name, stored.Scheme.Weight, stored.Scheme.Activation));
             var again = ModelOptLayout.Tensors(module, stored.Scheme, stored.Weight, stored.InputScale);
             Assert.All(again, tensor => Assert.Equal(Bytes(sample.Tensors[tensor.Name]), Bytes(tensor.Tensor)));
             Assert.Equal(again.Select(tensor => (tensor.Name, tensor.Tensor.DType, tensor.Tensor.Shape)),
-                ModelOptLayout.Specs(module, stored.Scheme, stored.Weight.Rows, stored.Weight.Columns).Select(s => (s.Name, s.DType, s.Shape)));
+                ModelOptLayout.Specs(module, stored.Scheme, stored.Weight.Rows, stored.Weight.Columns)
+                    .Select(s => (s.Name, s.DType, s.Shape)));
             Assert.IsType<PackedWeight>(checkpoint.Linear(module));
         }
         Assert.Null(checkpoint.Quantization.Linear("lm_head"));
@@ -91,7 +100,9 @@ public class ModelOptLayoutTests
         Assert.Equal(keyValues, (filter as QuantizedKeyValues)?.Format.Name);
     }
 
-    /// <summary>The codes of the layout mean what the codes in memory mean: both decode to nearly the weights they came from.</summary>
+    /// <summary>
+    /// The codes of the layout mean what the codes in memory mean: both decode to nearly the weights they came from.
+    /// </summary>
     [Theory]
     [InlineData("int4_blockwise_weight_only", "int4", 0.16)]
     [InlineData("nvfp4", "nvfp4", 0.12)]
@@ -144,7 +155,8 @@ public class ModelOptLayoutTests
         Assert.Throws<ArgumentException>(() => ModelOptLayout.Tensors("m", Schemes.Find("nvfp4")!, weight));
         var fp8 = Schemes.Find("fp8")!;
         foreach (var scale in new[] { 0f, -1, float.NaN, float.PositiveInfinity })
-            Assert.Throws<ArgumentException>(() => ModelOptLayout.Tensors("m", fp8, WeightQuantizer.Quantize(Tensor.Zeros(2, 2), fp8.Weight), scale));
+            Assert.Throws<ArgumentException>(() =>
+                ModelOptLayout.Tensors("m", fp8, WeightQuantizer.Quantize(Tensor.Zeros(2, 2), fp8.Weight), scale));
     }
 
     [Theory]
@@ -196,8 +208,10 @@ public class ModelOptLayoutTests
         using var folder = new TemporaryFolder();
         SampleCheckpoint.Llama("nvfp4", "nvfp4").Write(folder["out"]);
         var path = folder["out/hf_quant_config.json"];
-        var text = System.Text.RegularExpressions.Regex.Replace(File.ReadAllText(path), $"\"{field}\":(\\[[^]]*\\]|[^,}}]*),?", "");
-        File.WriteAllText(path, text.Replace("\"quantization\":{", $"\"quantization\":{{\"{field}\":{value},").Replace(",}", "}"));
+        var text = System.Text.RegularExpressions.Regex.Replace(File.ReadAllText(path), $"\"{field}\":(\\[[^]]*\\]|[^,}}]*),?",
+            "");
+        File.WriteAllText(path, text.Replace("\"quantization\":{", $"\"quantization\":{{\"{field}\":{value},")
+            .Replace(",}", "}"));
         var error = Assert.Throws<CheckpointException>(() =>
         {
             using var checkpoint = QuantizedCheckpoint.Open(folder["out"]);
@@ -215,7 +229,8 @@ public class ModelOptLayoutTests
         sample.Tensors.Remove("model.layers.1.mlp.up_proj.weight_scale");
         sample.Write(folder["out"]);
         using var checkpoint = QuantizedCheckpoint.Open(folder["out"]);
-        Assert.Contains("[256, 64] U8", Assert.Throws<CheckpointException>(() => checkpoint.Linear("model.layers.1.mlp.up_proj")).Message);
+        Assert.Contains("[256, 64] U8",
+            Assert.Throws<CheckpointException>(() => checkpoint.Linear("model.layers.1.mlp.up_proj")).Message);
     }
 
     [Fact]
@@ -232,7 +247,8 @@ public class ModelOptLayoutTests
     static void Same(JsonElement expected, System.Text.Json.Nodes.JsonNode actual)
     {
         using var document = JsonDocument.Parse(actual.ToJsonString());
-        Assert.True(JsonElement.DeepEquals(expected, document.RootElement), $"expected {expected}\nactual {document.RootElement}");
+        Assert.True(JsonElement.DeepEquals(expected, document.RootElement),
+            $"expected {expected}\nactual {document.RootElement}");
         Assert.Equal(Order(expected), Order(document.RootElement));
     }
 

@@ -30,10 +30,12 @@ public class SafetensorsFileTests
 
         using var file = SafetensorsFile.Open(Fixture(name));
         var expected = verdict.GetProperty("tensors").EnumerateObject().ToDictionary(tensor => tensor.Name,
-            tensor => $"{tensor.Value.GetProperty("dtype")} [{string.Join(", ", tensor.Value.GetProperty("shape").EnumerateArray())}]");
+            tensor => $"{tensor.Value.GetProperty("dtype")} " +
+                $"[{string.Join(", ", tensor.Value.GetProperty("shape").EnumerateArray())}]");
         Assert.Equal(expected, file.Entries.ToDictionary(entry => entry.Name, entry => $"{entry.Type} {entry.Shape}"));
         var metadata = verdict.GetProperty("metadata");
-        Assert.Equal(metadata.ValueKind == JsonValueKind.Null ? [] : metadata.EnumerateObject().ToDictionary(m => m.Name, m => m.Value.GetString()!),
+        Assert.Equal(metadata.ValueKind == JsonValueKind.Null ? []
+            : metadata.EnumerateObject().ToDictionary(m => m.Name, m => m.Value.GetString()!),
             file.Metadata);
     }
 
@@ -119,6 +121,16 @@ public class SafetensorsFileTests
     }
 
     [Fact]
+    public void Text_that_is_no_Unicode_is_refused_also_where_it_is_ignored()
+    {
+        using var folder = new TemporaryFolder();
+        byte[] header = [.. """{"a":{"dtype":"U8","shape":[0],"data_offsets":[0,0],"x":"?"}}"""u8];
+        header[^4] = 0xC0;
+        File.WriteAllBytes(folder["a"], [.. BitConverter.GetBytes((long)header.Length), .. header]);
+        Assert.Contains("UTF-8", Assert.Throws<CheckpointException>(() => SafetensorsFile.Open(folder["a"])).Message);
+    }
+
+    [Fact]
     public void A_missing_file_and_a_folder_are_named()
     {
         using var folder = new TemporaryFolder();
@@ -131,5 +143,6 @@ public class SafetensorsFileTests
     static unsafe byte[] BytesOf(Tensor tensor) => new ReadOnlySpan<byte>(tensor.Pointer, (int)tensor.Bytes).ToArray();
 
     static void Write(string path, string header, int dataBytes) =>
-        File.WriteAllBytes(path, [.. BitConverter.GetBytes((long)header.Length), .. Encoding.UTF8.GetBytes(header), .. new byte[dataBytes]]);
+        File.WriteAllBytes(path, [.. BitConverter.GetBytes((long)header.Length), .. Encoding.UTF8.GetBytes(header),
+            .. new byte[dataBytes]]);
 }

@@ -63,7 +63,8 @@ public class SafetensorsWriterTests
         using var file = SafetensorsFile.Open(folder["a"]);
         Assert.All(file.Entries, entry => Assert.Equal(0, entry.Start % entry.Spec!.DType.Bytes()));
         Assert.Equal(["matrix", "nothing", Specs[4].Name, "scalar", "odd.halves", "three.bytes"],
-            file.Entries.Where(e => e.Bytes > 0).Select(e => e.Name).ToList() is var names ? [names[0], "nothing", .. names[1..]] : []);
+            file.Entries.Where(e => e.Bytes > 0).Select(e => e.Name).ToList() is var names ? [names[0], "nothing", .. names[1..]]
+                : []);
     }
 
     [Fact]

@@ -69,8 +69,8 @@ public class CheckpointVerifierTests
         Assert.Empty(Verify(sample, Target.TensorRtLlm));
         Assert.Equal("MIXED_PRECISION", Assert.Single(Verify(sample, Target.Sglang)).Found);
 
-        sample.HfQuantConfig["quantization"]!["quantized_layers"]![Layer + "mlp.gone"] = new JsonObject { ["quant_algo"] = "FP8" };
-        sample.Config["quantization_config"]!["quantized_layers"]![Layer + "mlp.gone"] = new JsonObject { ["quant_algo"] = "FP8" };
+        foreach (var fields in new[] { sample.HfQuantConfig["quantization"]!, sample.Config["quantization_config"]! })
+            fields["quantized_layers"]![Layer + "mlp.gone"] = new JsonObject { ["quant_algo"] = "FP8" };
         Assert.Equal("layers-complete", Assert.Single(Verify(sample, Target.Vllm)).Rule);
     }
 
@@ -83,7 +83,8 @@ public class CheckpointVerifierTests
 
     [Fact]
     public void A_folder_that_cannot_be_opened_is_one_finding() =>
-        Assert.Equal("readable", Assert.Single(CheckpointVerifier.Verify(Repository.Fixture("layouts/safetensors/sharded-missing-shard"),
+        Assert.Equal("readable", Assert.Single(
+            CheckpointVerifier.Verify(Repository.Fixture("layouts/safetensors/sharded-missing-shard"),
             Target.Vllm)).Rule);
 
     [Fact]
@@ -109,11 +110,13 @@ public class CheckpointVerifierTests
     [InlineData("kv_cache_quant_algo")]
     [InlineData("exclude_modules")]
     public void Nvfp4_needs_every_field(string field) => Breaks("fields-present", "nvfp4", "nvfp4",
-        sample => sample.HfQuantConfig!["quantization"]!.AsObject().Remove(field), Target.Sglang, null, "configs-agree", "all-covered");
+        sample => sample.HfQuantConfig!["quantization"]!.AsObject().Remove(field), Target.Sglang, null, "configs-agree",
+            "all-covered");
 
     [Fact]
     public void Sglang_needs_an_excluded_module() => Breaks("fields-present", "nvfp4", "nvfp4",
-        sample => sample.HfQuantConfig!["quantization"]!["exclude_modules"] = new JsonArray(), Target.Sglang, null, "configs-agree", "all-covered");
+        sample => sample.HfQuantConfig!["quantization"]!["exclude_modules"] = new JsonArray(), Target.Sglang, null,
+            "configs-agree", "all-covered");
 
     [Fact]
     public void A_cache_format_the_program_does_not_read_is_found() =>
@@ -145,10 +148,13 @@ public class CheckpointVerifierTests
     [Fact]
     public void A_wrong_shape_or_type_is_found()
     {
-        Breaks("shapes-and-types", "nvfp4", "nvfp4", s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = Ones(new Shape(128, 8)));
+        Breaks("shapes-and-types", "nvfp4", "nvfp4",
+            s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = Ones(new Shape(128, 8)));
         Breaks("shapes-and-types", "fp8", "fp8", s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = One(new Shape(1, 1)));
-        Breaks("shapes-and-types", "fp8", "fp8", s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = Tensor.Zeros(default, DType.BF16));
-        Breaks("shapes-and-types", "fp8_per_channel_per_token", "fp8_pc_pt", s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = One(new Shape(1)));
+        Breaks("shapes-and-types", "fp8", "fp8",
+            s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = Tensor.Zeros(default, DType.BF16));
+        Breaks("shapes-and-types", "fp8_per_channel_per_token", "fp8_pc_pt",
+            s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"] = One(new Shape(1)));
     }
 
     [Fact]
@@ -169,14 +175,16 @@ public class CheckpointVerifierTests
     [Fact]
     public void Codes_of_an_excluded_module_are_found() => Breaks("excluded-plain", "fp8", "fp8", sample =>
     {
-        foreach (var list in new[] { sample.HfQuantConfig!["quantization"]!["exclude_modules"]!, sample.Config["quantization_config"]!["ignore"]! })
+        foreach (var list in new[] { sample.HfQuantConfig!["quantization"]!["exclude_modules"]!,
+            sample.Config["quantization_config"]!["ignore"]! })
             list.AsArray().Add($"{Layer}mlp.down_proj");
     }, Target.Vllm, null, "no-leftover");
 
     [Fact]
     public void A_plain_matrix_that_is_not_excluded_is_found() => Breaks("all-covered", "fp8", "fp8", sample =>
     {
-        foreach (var list in new[] { sample.HfQuantConfig!["quantization"]!["exclude_modules"]!, sample.Config["quantization_config"]!["ignore"]! })
+        foreach (var list in new[] { sample.HfQuantConfig!["quantization"]!["exclude_modules"]!,
+            sample.Config["quantization_config"]!["ignore"]! })
             list.AsArray().RemoveAt(0); // lm_head
     });
 
@@ -197,8 +205,10 @@ public class CheckpointVerifierTests
     [Fact]
     public void A_cache_scale_without_its_sibling_is_found()
     {
-        Breaks("cache-scales", "fp8--kv_fp8", "fp8", s => s.Tensors.Remove($"{Layer}self_attn.v_proj.v_scale"), Target.Vllm, "fp8");
-        Breaks("cache-scales", "fp8--kv_fp8", "fp8", s => s.Tensors[$"{Layer}self_attn.k_proj.k_scale"] = One(new Shape(2)), Target.Vllm, "fp8");
+        Breaks("cache-scales", "fp8--kv_fp8", "fp8", s => s.Tensors.Remove($"{Layer}self_attn.v_proj.v_scale"), Target.Vllm,
+            "fp8");
+        Breaks("cache-scales", "fp8--kv_fp8", "fp8", s => s.Tensors[$"{Layer}self_attn.k_proj.k_scale"] = One(new Shape(2)),
+            Target.Vllm, "fp8");
     }
 
     [Theory]
@@ -207,7 +217,8 @@ public class CheckpointVerifierTests
     [InlineData("mlp.down_proj.input_scale", float.NaN)]
     [InlineData("self_attn.k_proj.k_scale", float.PositiveInfinity)]
     public void A_scale_that_is_no_positive_number_is_found(string name, float value) =>
-        Breaks("scales-positive", "fp8--kv_fp8", "fp8", s => s.Tensors[Layer + name].Span<float>()[0] = value, Target.Vllm, "fp8");
+        Breaks("scales-positive", "fp8--kv_fp8", "fp8", s => s.Tensors[Layer + name].Span<float>()[0] = value, Target.Vllm,
+            "fp8");
 
     [Theory]
     [InlineData("nvfp4", 0x00)]
@@ -216,7 +227,8 @@ public class CheckpointVerifierTests
     [InlineData("nvfp4", 0xFE)]
     [InlineData("mxfp8", 0xFF)]
     public void A_block_scale_that_is_no_positive_number_is_found(string preset, byte value) =>
-        Breaks("block-scales-valid", preset, preset, s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"].Span<byte>()[77] = value);
+        Breaks("block-scales-valid", preset, preset,
+            s => s.Tensors[$"{Layer}mlp.down_proj.weight_scale"].Span<byte>()[77] = value);
 
     [Theory]
     [InlineData(0x7F)]
@@ -255,7 +267,8 @@ public class CheckpointVerifierTests
     public void TensorRt_needs_input_factors_beside_int4() =>
         Breaks("pre-quant-scale", "int4_blockwise_weight_only", "int4", _ => { }, Target.TensorRtLlm);
 
-    static float Scale(string module) => SampleCheckpoint.Llama("fp8", "fp8").Tensors[$"{Layer}{module}.weight_scale"].Span<float>()[0];
+    static float Scale(string module) =>
+        SampleCheckpoint.Llama("fp8", "fp8").Tensors[$"{Layer}{module}.weight_scale"].Span<float>()[0];
 
     static Tensor One(Shape shape)
     {
