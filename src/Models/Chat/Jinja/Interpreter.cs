@@ -94,7 +94,7 @@ sealed class Interpreter
             case CallBlock block:
                 evaluator.Call(block.Call, scope, caller: Bind(block.Caller, scope)).Print(output);
                 break;
-            case Syntax.Generation generation:
+            case Generation generation:
                 var written = Captured(generation.Body, new Scope(scope));
                 generated.Add(new(page.Length, written.Value.Length));
                 output.Append(written.Value);
@@ -110,7 +110,7 @@ sealed class Interpreter
         var passed = false; // Jinja counts a pass that break or continue cut short as none
         for (var i = 0; i < kept.Length; i++)
         {
-            budget.Step();
+            budget.Step(Limits.StepsPerObject);
             state.Index = i;
             var scope = new Scope(outer);
             scope.Set("loop", state);
@@ -126,6 +126,7 @@ sealed class Interpreter
 
     bool Keeps(For loop, Value item, Scope outer)
     {
+        budget.Step(Limits.StepsPerObject);
         var scope = new Scope(outer);
         Assign(loop.Target, item, scope);
         return evaluator.Evaluate(loop.Test!, scope).IsTrue;

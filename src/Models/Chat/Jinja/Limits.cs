@@ -15,6 +15,9 @@ static class Limits
     /// <summary>Nodes evaluated and items visited in one rendering: a second or two.</summary>
     public const long Steps = 20_000_000;
 
+    /// <summary>What a pass of a loop and a list made by a filter cost: they take memory.</summary>
+    public const int StepsPerObject = 8;
+
     /// <summary>UTF-16 units of one string.</summary>
     public const int StringCharacters = 1 << 26;
 

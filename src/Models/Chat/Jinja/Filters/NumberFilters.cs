@@ -68,7 +68,8 @@ static class NumberFilters
         {
             var scale = Math.Pow(10, digits);
             var scaled = Number.Double(input) * scale;
-            return new Values.Float((method == "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled)) / scale);
+            var whole = (method == "ceil" ? Math.Ceiling(scaled) : Math.Floor(scaled)) + 0.0; // Python's is an int: no -0
+            return new Values.Float(whole / scale);
         }
 
         return Number.IsInteger(input, out var number)

@@ -120,7 +120,7 @@ static class SequenceFilters
             var (size, longer) = Math.DivRem(items.Length, slices);
             for (int i = 0, start = 0; i < slices; i++)
             {
-                a.Budget.Step();
+                a.Budget.Step(Limits.StepsPerObject);
                 var length = size + (i < longer ? 1 : 0);
                 List<Value> column = [.. items.AsSpan(start, length)];
                 if (i >= longer && bound[1] is { } fill and not None)

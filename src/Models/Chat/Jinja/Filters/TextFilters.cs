@@ -78,7 +78,7 @@ static class TextFilters
         var blank = Arguments.Flag(bound[2], false);
 
         var result = new Writer(a.Budget);
-        var lines = Whitespace.Lines(input.Str(a.Budget) + "\n");
+        var lines = Whitespace.Lines(a.String(input, "") + "\n");
         for (var i = 0; i < lines.Count; i++)
         {
             if (i > 0)
@@ -95,7 +95,6 @@ static class TextFilters
     public static Value Truncate(Value input, Arguments a)
     {
         var bound = a.Bind(0, "length", "killwords", "end", "leeway");
-        var text = Of(input, a);
         var length = a.Integer(bound[0], 255);
         var end = new Text(a.String(bound[2], "..."));
         var leeway = a.Integer(bound[3], 5);
@@ -103,10 +102,10 @@ static class TextFilters
             throw new TemplateFault($"expected length >= {end.Count}, got {length}");
         if (leeway < 0)
             throw new TemplateFault($"expected leeway >= 0, got {leeway}");
-        if (text.Count <= (long)length + leeway)
-            return text;
+        if (input.Length is { } count && count <= (long)length + leeway)
+            return input;
 
-        var kept = text.Between(0, length - end.Count);
+        var kept = (input as Text ?? throw new TemplateFault($"cannot truncate '{input.TypeName}'")).Between(0, length - end.Count);
         if (!Arguments.Flag(bound[1], false) && kept.LastIndexOf(' ') is >= 0 and var space)
             kept = kept[..space];
         a.Budget.Text(kept.Length + end.Value.Length);

@@ -54,7 +54,7 @@ static class Conversion
     /// <summary>float(text); null when the text is no number.</summary>
     public static double? Real(string text)
     {
-        var trimmed = Whitespace.Trim(text);
+        var trimmed = string.Concat(Whitespace.Trim(text).Select(c => char.IsDigit(c) ? (char)('0' + (int)char.GetNumericValue(c)) : c));
         var bare = trimmed.TrimStart('+', '-').ToLowerInvariant();
         var sign = trimmed.StartsWith('-') ? -1 : 1;
         if (trimmed.Length - bare.Length <= 1 && bare is ("inf" or "infinity" or "nan"))

@@ -68,7 +68,7 @@ static class Operator
         if (value is Text text)
         {
             budget.Text((long)text.Value.Length * copies);
-            return new Text(text.Value.Length == 0 ? "" : string.Concat(Enumerable.Repeat(text.Value, copies)));
+            return new Text(text.Value.Length == 0 ? "" : new System.Text.StringBuilder().Insert(0, text.Value, copies).ToString());
         }
 
         var sequence = (Sequence)value;
@@ -154,6 +154,8 @@ static class Operator
     {
         if (op == "+" && left is (Text or Sequence))
             return $"can only concatenate {left.TypeName} (not \"{right.TypeName}\") to {left.TypeName}";
+        if (op == "*" && (left is Text or Sequence || right is Text or Sequence))
+            return $"can't multiply sequence by non-int of type '{(left is Text or Sequence ? right : left).TypeName}'";
         return $"unsupported operand type(s) for {(op == "**" ? "** or pow()" : op)}: '{left.TypeName}' and '{right.TypeName}'";
     }
 }

@@ -3,7 +3,7 @@ using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja.Operators;
 
-/// <summary><c>value[start:stop:step]</c> of strings, lists, tuples and ranges; nothing at all of other types.</summary>
+/// <summary><c>value[start:stop:step]</c> of strings, lists, tuples and ranges.</summary>
 static class Slicing
 {
     public static Value Apply(Value value, Value start, Value stop, Value step, Budget budget)
@@ -11,23 +11,29 @@ static class Slicing
         if (value is Undefined undefined)
             throw new TemplateFault(undefined.Message);
         if (value is not (Text or Sequence or RangeValue))
-            return new Undefined($"{Lookup.Describe(value)} has no element slice");
+            throw new TemplateFault(value is DictValue ? "unhashable type: 'slice'" : $"'{value.TypeName}' object is not subscriptable");
 
-        var (first, stride, count) = Indices(value.Length!.Value, start, stop, step);
+        var (first, end, stride) = Indices(value.Length!.Value, start, stop, step);
+        var distance = stride > 0 ? end - first : first - end;
+        var count = distance <= 0 ? 0 : (distance - 1) / Math.Abs(stride) + 1;
+        if (value is RangeValue range)
+            return range.Slice(first, end, stride);
         budget.Step(count);
-        return value switch
-        {
-            Text text => Characters(text, first, stride, count, budget),
-            Sequence sequence => sequence.With(Pick(i => sequence.Values[i], first, stride, count)),
-            _ => new ListValue(Pick(((RangeValue)value).At, first, stride, count)),
-        };
+        if (value is Text text)
+            return Characters(text, first, stride, count, budget);
+
+        var sequence = (Sequence)value;
+        var picked = new Value[count];
+        for (var i = 0; i < count; i++)
+            picked[i] = sequence.Values[first + i * stride];
+        return sequence.With(picked);
     }
 
     static Text Characters(Text text, int first, int stride, int count, Budget budget)
     {
-        if (stride == 1)
+        if (stride == 1 || count == 0)
         {
-            var piece = text.Between(first, first + count);
+            var piece = count == 0 ? "" : text.Between(first, first + count);
             budget.Text(piece.Length);
             return new(piece);
         }
@@ -39,16 +45,8 @@ static class Slicing
         return new(result.ToString());
     }
 
-    static Value[] Pick(Func<int, Value> item, int first, int stride, int count)
-    {
-        var picked = new Value[count];
-        for (var i = 0; i < count; i++)
-            picked[i] = item(first + i * stride);
-        return picked;
-    }
-
-    /// <summary>Python's slice.indices(): first index, distance and number of items.</summary>
-    static (int First, int Stride, int Count) Indices(int length, Value start, Value stop, Value step)
+    /// <summary>Python's slice.indices(): the first index, the one that is not reached, and the distance.</summary>
+    static (int First, int End, int Stride) Indices(int length, Value start, Value stop, Value step)
     {
         var stride = Bound(step) ?? 1;
         if (stride == 0)
@@ -57,8 +55,7 @@ static class Slicing
         var (low, high) = stride > 0 ? (0, length) : (-1, length - 1);
         var first = Place(Bound(start), length, low, high) ?? (stride > 0 ? low : high);
         var end = Place(Bound(stop), length, low, high) ?? (stride > 0 ? high : low);
-        var distance = stride > 0 ? end - first : first - end;
-        return distance <= 0 ? (0, 1, 0) : (first, stride, (distance - 1) / Math.Abs(stride) + 1);
+        return (first, end, stride);
     }
 
     static int? Place(int? bound, int length, int low, int high) =>

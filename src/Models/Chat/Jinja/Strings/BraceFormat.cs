@@ -62,7 +62,7 @@ sealed class BraceFormat(Arguments arguments)
         {
             "" => value,
             "s" => new Text(value.Str(arguments.Budget)),
-            "r" or "a" => Repr(value),
+            "r" => Repr(value),
             _ => throw new TemplateFault($"Unknown conversion specifier '{conversion}'"),
         };
         if (spec.Contains('{'))

@@ -43,7 +43,8 @@ static class FloatText
     }
 
     /// <summary>%.ng: n significant digits, without zeros at the end unless <paramref name="keepZeros"/>.</summary>
-    public static string General(double value, int significant, bool keepZeros)
+    /// <param name="likeRepr">format() without a type: a fraction even if it is zero, and an exponent one digit earlier.</param>
+    public static string General(double value, int significant, bool keepZeros, bool likeRepr = false)
     {
         if (!double.IsFinite(value))
             return Repr(value);
@@ -51,10 +52,13 @@ static class FloatText
         var scientific = Scientific(value, significant - 1);
         var mark = scientific.IndexOf('e');
         var exponent = int.Parse(scientific.AsSpan(mark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
-        var text = exponent < -4 || exponent >= significant ? scientific[..mark] : Fixed(value, significant - 1 - exponent);
+        var isScientific = exponent < -4 || exponent >= significant - (likeRepr ? 1 : 0);
+        var text = isScientific ? scientific[..mark] : Fixed(value, significant - 1 - exponent);
         if (!keepZeros && text.Contains('.'))
             text = text.TrimEnd('0').TrimEnd('.');
-        return exponent < -4 || exponent >= significant ? text + scientific[mark..] : text;
+        if (isScientific)
+            return text + scientific[mark..];
+        return likeRepr && !text.Contains('.') ? text + ".0" : text;
     }
 
     /// <summary>round(value, digits): the exact value, ties to even.</summary>

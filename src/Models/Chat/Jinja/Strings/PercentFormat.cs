@@ -62,7 +62,7 @@ static class PercentFormat
                 result.Append(One(type, flags, width, precision, named ?? Next(), budget));
         }
 
-        if (!byName && used < given.Count && values is not (DictValue or ListValue))
+        if (!byName && used < given.Count && values is not (DictValue or ListValue or RangeValue or Undefined))
             throw new TemplateFault("not all arguments converted during string formatting");
         return new Text(result.ToString());
     }
@@ -70,21 +70,35 @@ static class PercentFormat
     static string One(char type, string flags, int width, int precision, Value value, Budget budget)
     {
         var left = width < 0 || flags.Contains('-');
-        var sign = flags.Contains('+') ? '+' : flags.Contains(' ') ? ' ' : '\0';
-        var isNumber = type is not ('s' or 'r' or 'a' or 'c');
-        var fill = isNumber && flags.Contains('0') && !left ? "0" : " ";
-        var align = left ? '<' : fill == "0" ? '=' : '>';
-        var spec = new FormatSpec(fill, align, sign, flags.Contains('#'), Math.Abs(width), '\0', precision, type);
+        var plain = new FormatSpec(" ", left ? '<' : '>', '\0', false, Math.Abs(width), '\0', -1, 's');
+        switch (type)
+        {
+            case 's':
+                return (plain with { Precision = precision }).Apply(new Text(value.Str(budget)), budget);
+            case 'r':
+                return (plain with { Precision = precision }).Apply(Repr(value, budget), budget);
+            case 'c' when value is Text text:
+                return text.Count == 1 ? plain.Apply(text, budget) : throw new TemplateFault("%c requires int or char");
+            case 'c' when Number.IsInteger(value, out _):
+                return (plain with { Type = 'c' }).Apply(value, budget);
+        }
 
-        if (!isNumber && !(type == 'c' && value is not Text))
-            return (spec with { Type = 's' }).Apply(type is 'r' or 'a' ? Repr(value, budget) : new Text(value.Str(budget)), budget);
-        if (type != 'c' && !"diuoxXeEfFgG".Contains(type))
+        if (!"diuoxXeEfFgG".Contains(type))
             throw new TemplateFault($"unsupported format character '{type}'");
-        if (!Number.Is(value))
-            throw new TemplateFault($"%{type} format: a real number is required, not {value.TypeName}");
-        return "diu".Contains(type)
-            ? (spec with { Type = 'd', Precision = -1 }).Apply(Conversion.Truncate(value), budget)
-            : spec.Apply(value, budget);
+        if (!Number.Is(value) || "oxX".Contains(type) && value is Float)
+            throw new TemplateFault($"%{type} format: a number is required, not {value.TypeName}");
+
+        var zeros = flags.Contains('0') && !left;
+        var spec = plain with
+        {
+            Fill = zeros ? "0" : " ",
+            Align = zeros ? '=' : plain.Align,
+            Sign = flags.Contains('+') ? '+' : flags.Contains(' ') ? ' ' : '\0',
+            Alternate = flags.Contains('#'),
+        };
+        return "diuoxX".Contains(type)
+            ? (spec with { Type = "diu".Contains(type) ? 'd' : type, MinDigits = Math.Max(precision, 0) }).Apply(Conversion.Truncate(value), budget)
+            : (spec with { Type = type, Precision = precision }).Apply(value, budget);
     }
 
     static Text Repr(Value value, Budget budget)

@@ -27,7 +27,7 @@ static class Whitespace
         return text[Math.Min(TrimmedStart(text), end)..end];
     }
 
-    /// <summary>Words between runs of white space, at most <paramref name="limit"/> cuts; the last part keeps its inner white space.</summary>
+    /// <summary>Words between runs of white space, at most <paramref name="limit"/> cuts; what is left stays as it is.</summary>
     public static List<string> Split(string text, int limit)
     {
         var words = new List<string>();
@@ -36,7 +36,7 @@ static class Whitespace
         {
             if (words.Count == limit)
             {
-                words.Add(text[at..TrimmedEnd(text)]);
+                words.Add(text[at..]);
                 break;
             }
 
@@ -59,7 +59,7 @@ static class Whitespace
         {
             if (words.Count == limit)
             {
-                words.Add(text[TrimmedStart(text)..end]);
+                words.Add(text[..end]);
                 break;
             }
 

@@ -4,18 +4,24 @@ namespace Nibble.Models.Chat.Jinja.Syntax;
 
 /// <summary>Expressions, loosest first: if/else, or, and, not, comparisons, + -, ~, * / // %, **, signs, postfixes, filters and tests.</summary>
 /// <remarks>As in Jinja, and unlike Python: a sign binds tighter than **, and ** groups from the left.</remarks>
-sealed class ExpressionParser(TokenStream tokens)
+sealed class ExpressionParser
 {
     static readonly HashSet<string> Comparisons = ["==", "!=", "<", "<=", ">", ">="];
 
-    readonly PrimaryParser primary = new(tokens);
+    readonly TokenStream tokens;
+    readonly PrimaryParser primary;
+
+    public ExpressionParser(TokenStream tokens)
+    {
+        this.tokens = tokens;
+        primary = new(tokens, this);
+    }
 
     /// <summary>Names read so far; macros look for: <c>varargs</c>, <c>kwargs</c>, <c>caller</c>.</summary>
     public HashSet<string> NamesSeen => primary.NamesSeen;
 
     public Expression Parse(bool conditional = true)
     {
-        primary.Outer = this;
         tokens.Enter();
         var result = conditional ? Conditional() : Or();
         tokens.Leave();

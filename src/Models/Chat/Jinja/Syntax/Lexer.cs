@@ -73,6 +73,12 @@ sealed class Lexer
 
     void Comment(int start)
     {
+        if (start == source.Length) // as Jinja: what opens with the last characters is no error
+        {
+            Advance(start);
+            return;
+        }
+
         var end = source.IndexOf("#}", start, StringComparison.Ordinal);
         if (end < 0)
             throw new TemplateFault("a comment is not closed: '#}' is missing", line);

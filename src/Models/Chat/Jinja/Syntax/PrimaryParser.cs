@@ -5,10 +5,8 @@ using Nibble.Models.Chat.Jinja.Values;
 namespace Nibble.Models.Chat.Jinja.Syntax;
 
 /// <summary>Names, literals, and what is hung onto them: <c>.name</c>, <c>[key]</c>, <c>(…)</c>, <c>| filter</c>, <c>is test</c>.</summary>
-sealed class PrimaryParser(TokenStream tokens)
+sealed class PrimaryParser(TokenStream tokens, ExpressionParser outer)
 {
-    public ExpressionParser Outer { get; set; } = null!;
-
     public HashSet<string> NamesSeen { get; } = [];
 
     public Expression Primary()
@@ -31,13 +29,13 @@ sealed class PrimaryParser(TokenStream tokens)
 
         if (token.Is("("))
         {
-            var inner = Outer.ParseTuple(parenthesized: true);
+            var inner = outer.ParseTuple(parenthesized: true);
             tokens.Expect(")");
             return inner;
         }
 
         if (token.Is("["))
-            return new ListLiteral(token.Line, Items("]", () => Outer.Parse()));
+            return new ListLiteral(token.Line, Items("]", () => outer.Parse()));
         if (token.Is("{"))
             return new DictLiteral(token.Line, Items("}", Entry));
         throw new TemplateFault(token.Kind is TokenKind.PrintEnd or TokenKind.BlockEnd
@@ -101,21 +99,21 @@ sealed class PrimaryParser(TokenStream tokens)
             if (tokens.Current.Is("*") && spread is null && keywordSpread is null)
             {
                 tokens.Take();
-                spread = Outer.Parse();
+                spread = outer.Parse();
             }
             else if (tokens.Current.Is("**") && keywordSpread is null)
             {
                 tokens.Take();
-                keywordSpread = Outer.Parse();
+                keywordSpread = outer.Parse();
             }
             else if (tokens.Current.Kind == TokenKind.Name && tokens.Next.Is("=") && keywordSpread is null)
             {
                 var name = tokens.Take().Text;
                 tokens.Take();
-                keywords.Add((name, Outer.Parse()));
+                keywords.Add((name, outer.Parse()));
             }
             else if (keywords.Count == 0 && spread is null && keywordSpread is null)
-                positional.Add(Outer.Parse());
+                positional.Add(outer.Parse());
             else
                 throw tokens.Fault("invalid syntax for function call expression");
         }
@@ -162,7 +160,7 @@ sealed class PrimaryParser(TokenStream tokens)
 
         var keys = new List<Expression> { first };
         while (tokens.Skip(",") && !tokens.Current.Is("]"))
-            keys.Add(Outer.Parse());
+            keys.Add(outer.Parse());
         tokens.Expect("]");
         return new Subscript(open.Line, target, new TupleLiteral(open.Line, keys));
     }
@@ -170,7 +168,7 @@ sealed class PrimaryParser(TokenStream tokens)
     /// <summary>A <see cref="Slice"/> of the target, or the key alone.</summary>
     Expression SliceOrKey(Expression target, int line)
     {
-        var start = tokens.Current.Is(":") ? null : Outer.Parse();
+        var start = tokens.Current.Is(":") ? null : outer.Parse();
         if (start is not null && !tokens.Current.Is(":"))
             return start;
         tokens.Expect(":");
@@ -179,7 +177,7 @@ sealed class PrimaryParser(TokenStream tokens)
         return new Slice(line, target, start, stop, step);
     }
 
-    Expression? Bound() => tokens.Current.Is(":") || tokens.Current.Is("]") ? null : Outer.Parse();
+    Expression? Bound() => tokens.Current.Is(":") || tokens.Current.Is("]") ? null : outer.Parse();
 
     Expression Test(Expression input)
     {
@@ -235,9 +233,9 @@ sealed class PrimaryParser(TokenStream tokens)
 
     (Expression, Expression) Entry()
     {
-        var key = Outer.Parse();
+        var key = outer.Parse();
         tokens.Expect(":");
-        return (key, Outer.Parse());
+        return (key, outer.Parse());
     }
 
     static BigInteger Whole(string text) => text.Length > 2 && text[1] switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } is > 0 and var radix

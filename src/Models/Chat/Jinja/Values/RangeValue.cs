@@ -28,6 +28,9 @@ sealed class RangeValue : Value
 
     public Value At(int index) => new Integer(start + index * step);
 
+    /// <summary>Places first, first + stride, … before end.</summary>
+    public RangeValue Slice(int first, int end, int stride) => new(start + first * step, start + end * step, step * stride);
+
     public override Value? Item(Value key, Budget budget) => Sequence.Index(key, count) is { } index ? At(index) : null;
 
     public override void Repr(Writer to) => to.Append(step.IsOne ? $"range({start}, {stop})" : $"range({start}, {stop}, {step})");

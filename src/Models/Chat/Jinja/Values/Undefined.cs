@@ -11,6 +11,8 @@ sealed class Undefined(string message) : Value
     public override int? Length => 0;
     public override IEnumerable<Value> Items => [];
 
+    public override bool IsCallable => true; // as Python sees it; the call itself fails
+
     public override Value Call(Arguments arguments) => throw new TemplateFault(Message);
     public override void Repr(Writer to) => to.Append("Undefined");
 
