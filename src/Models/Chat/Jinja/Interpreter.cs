@@ -94,7 +94,7 @@ sealed class Interpreter
             case CallBlock block:
                 evaluator.Call(block.Call, scope, caller: Bind(block.Caller, scope)).Print(output);
                 break;
-            case Generation generation:
+            case Syntax.Generation generation:
                 var written = Captured(generation.Body, new Scope(scope));
                 generated.Add(new(page.Length, written.Value.Length));
                 output.Append(written.Value);
