@@ -1,4 +1,4 @@
-using Nibble.Export.Layouts;
+using Nibble.Quant.Formats;
 
 namespace Nibble.Export.Verification;
 
@@ -34,6 +34,10 @@ public static class CheckpointVerifier
 
     /// <summary>The names of all rules.</summary>
     public static IReadOnlyList<string> RuleNames { get; } = ["readable", .. Rules.Select(rule => rule.Name)];
+
+    /// <summary>Why a target would not load a checkpoint in these formats, one sentence a reason; nothing when it would.</summary>
+    public static IReadOnlyList<string> Refusals(Target target, IEnumerable<Scheme> schemes, KeyValueFormat? keyValues) =>
+        [.. ConfigRules.Refusals(target, [.. schemes.DistinctBy(scheme => scheme.Name)], keyValues)];
 
     /// <returns>Nothing when the target can load the checkpoint as far as its rules are known here.</returns>
     public static IReadOnlyList<Finding> Verify(string folder, Target target)

@@ -1,4 +1,6 @@
 using System.Text.Json;
+using Nibble.Export.Layouts;
+using Nibble.Quant.Formats;
 
 namespace Nibble.Export.Verification;
 
@@ -6,8 +8,9 @@ namespace Nibble.Export.Verification;
 static class ConfigRules
 {
     /// <summary>Algorithms each program reads, per layer. Their absence here is a refusal at load.</summary>
-    static string[] Accepted(Target target) => target switch
+    static IReadOnlyList<string> Accepted(Target target) => target switch
     {
+        Target.Any => [.. ModelOptFormat.All.Select(format => format.Algorithm)],
         Target.Vllm => ["FP8", "FP8_PER_CHANNEL_PER_TOKEN", "FP8_PB_WO", "NVFP4", "W4A16_NVFP4", "MXFP8"],
         Target.Sglang => ["FP8", "NVFP4"],
         Target.TensorRtLlm => ["FP8", "FP8_PER_CHANNEL_PER_TOKEN", "fp8_pb_wo", "NVFP4", "NVFP4_AWQ", "W4A16_AWQ", "W4A8_AWQ",
@@ -16,7 +19,7 @@ static class ConfigRules
         _ => [],
     };
 
-    static bool AcceptsMixed(Target target) => target is Target.Vllm or Target.TensorRtLlm;
+    static bool AcceptsMixed(Target target) => target is Target.Any or Target.Vllm or Target.TensorRtLlm;
 
     /// <summary>Both descriptions are there when one is: some programs read the one, some the other.</summary>
     public static IEnumerable<Finding> Present(VerifiedCheckpoint checkpoint)
@@ -59,7 +62,7 @@ static class ConfigRules
         if (checkpoint.Description is not { } description)
             yield break;
         var accepted = Accepted(checkpoint.Target);
-        var expected = accepted.Length == 0 ? "no quantization of this kind" : $"one of {string.Join(", ", accepted)}";
+        var expected = accepted.Count == 0 ? "no quantization of this kind" : $"one of {string.Join(", ", accepted)}";
         if (checkpoint.Target == Target.Transformers)
             yield return new(description.Source, "algorithm-accepted", expected, description.Algorithm ?? "a quantized cache");
         else if (description.Algorithm == "MIXED_PRECISION" && !AcceptsMixed(checkpoint.Target))
@@ -71,6 +74,25 @@ static class ConfigRules
                     ? StringComparer.OrdinalIgnoreCase : StringComparer.Ordinal)) // vLLM upper-cases the name first
                     yield return new(description.Source, "algorithm-accepted", expected, algorithm);
     }
+
+    /// <summary>What <see cref="AlgorithmAccepted"/> and <see cref="CacheAccepted"/> would find, known before anything is written.</summary>
+    public static IEnumerable<string> Refusals(Target target, IReadOnlyCollection<Scheme> schemes, KeyValueFormat? keyValues)
+    {
+        var accepted = Accepted(target);
+        foreach (var scheme in schemes)
+            if (ModelOptFormat.Of(scheme) is { } format && !accepted.Contains(format.Algorithm, StringComparer.OrdinalIgnoreCase))
+                yield return $"{scheme} is {format.Algorithm} on disk; {(accepted.Count == 0 ? "it reads no such checkpoint" : $"it reads {string.Join(", ", accepted)}")}";
+        if (schemes.Count > 1 && !AcceptsMixed(target))
+            yield return "several formats in one checkpoint";
+        if (keyValues is not null && !AcceptedCaches(target).Contains(keyValues.Name.ToUpperInvariant()))
+            yield return $"a cache in {keyValues}; it reads {string.Join(" or ", AcceptedCaches(target))}";
+    }
+
+    static string[] AcceptedCaches(Target target) => target switch
+    {
+        Target.Any or Target.TensorRtLlm => ["FP8", "INT8", "NVFP4"],
+        _ => ["FP8"],
+    };
 
     /// <summary>The fields NVFP4 loaders look up without a default.</summary>
     public static IEnumerable<Finding> FieldsPresent(VerifiedCheckpoint checkpoint)
@@ -90,12 +112,12 @@ static class ConfigRules
     /// <summary>The program reads the format of cached keys and values.</summary>
     public static IEnumerable<Finding> CacheAccepted(VerifiedCheckpoint checkpoint)
     {
-        string[] accepted = checkpoint.Target == Target.TensorRtLlm ? ["FP8", "INT8", "NVFP4"] : ["FP8"];
+        var accepted = AcceptedCaches(checkpoint.Target);
         if (checkpoint.Description is { KeyValues: { } format } description && !accepted.Contains(format))
             yield return new(description.Source, "cache-accepted", string.Join(" or ", accepted), format);
     }
 
-    static string Layers(Layouts.ModelOptDescription description) => description.Layers is null ? ""
+    static string Layers(ModelOptDescription description) => description.Layers is null ? ""
         : string.Join(", ", description.Layers.OrderBy(layer => layer.Key)
             .Select(layer => $"{layer.Key}={layer.Value.Algorithm} {layer.Value.Group}"));
 }

@@ -3,6 +3,9 @@ namespace Nibble.Export.Verification;
 /// <summary>The program that is to load a checkpoint.</summary>
 public enum Target
 {
+    /// <summary>No program in particular: only what every one of them needs.</summary>
+    Any,
+
     Vllm,
     Sglang,
     TensorRtLlm,

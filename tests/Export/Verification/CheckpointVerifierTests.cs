@@ -43,8 +43,26 @@ public class CheckpointVerifierTests
     [InlineData("w4a16_nvfp4", "w4a16_nvfp4", null, Target.Vllm)]
     [InlineData("mxfp8--kv_fp8", "mxfp8", "fp8", Target.Vllm)]
     [InlineData("int8_weight_only", "int8_wo", null, Target.TensorRtLlm)]
+    [InlineData("int4_blockwise_weight_only", "int4", null, Target.Any)]
+    [InlineData("mxfp4", "mxfp4", null, Target.Any)]
+    [InlineData("nvfp4--kv_nvfp4", "nvfp4", "nvfp4", Target.Any)]
     public void A_good_checkpoint_has_no_findings(string preset, string scheme, string? keyValues, Target target) =>
         Assert.Empty(Verify(SampleCheckpoint.Llama(preset, scheme, keyValues), target));
+
+    [Theory]
+    [InlineData("int8_wo", null, Target.Vllm, "W8A16")]
+    [InlineData("nvfp4", "nvfp4", Target.Vllm, "a cache in nvfp4")]
+    [InlineData("fp8", null, Target.Transformers, "reads no such checkpoint")]
+    [InlineData("nvfp4", "nvfp4", Target.Any, null)]
+    [InlineData("fp8", "fp8", Target.Sglang, null)]
+    public void What_a_program_will_not_load_is_known_beforehand(string scheme, string? keyValues, Target target, string? reason)
+    {
+        var refusals = CheckpointVerifier.Refusals(target, [Schemes.Find(scheme)!], keyValues is null ? null : Schemes.FindKeyValues(keyValues));
+        if (reason is null)
+            Assert.Empty(refusals);
+        else
+            Assert.Contains(reason, Assert.Single(refusals));
+    }
 
     [Theory]
     [InlineData("int8_weight_only", "int8_wo", Target.Vllm, "W8A16")]
