@@ -5,12 +5,14 @@ namespace Nibble.Quant.Calibration;
 
 /// <summary>
 /// The passes of all samples between two stages. Their tensors stay in memory up to a budget; the rest waits in files,
-/// one per sample, in a folder that is removed at the end.
+/// one per sample, which are removed at the end; nothing else in the folder is touched.
 /// </summary>
 public sealed class ActivationStore(INetwork network, ISampleSource samples, long budgetBytes, string folder) : IDisposable
 {
     readonly Pass?[] passes = new Pass?[samples.Count];
     readonly long[] resident = new long[samples.Count];
+    readonly HashSet<string> written = [];
+    bool createdFolder;
 
     public int Count => samples.Count;
 
@@ -64,8 +66,10 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
             if (pass is not null)
                 foreach (var tensor in Tensors(pass))
                     tensor.Dispose();
-        if (Directory.Exists(folder))
-            Directory.Delete(folder, recursive: true);
+        foreach (var file in written)
+            System.IO.File.Delete(file);
+        if (createdFolder && !Directory.EnumerateFileSystemEntries(folder).Any())
+            Directory.Delete(folder);
     }
 
     static IEnumerable<Tensor> Tensors(Pass pass)
@@ -76,11 +80,16 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
             yield return features;
     }
 
-    string File(int index) => Path.Combine(folder, $"{index:D6}.bin");
+    string File(int index) => Path.Combine(folder, $"nibble-activations-{Environment.ProcessId}-{index:D6}.bin");
 
     unsafe void Write(int index, Pass pass)
     {
-        Directory.CreateDirectory(folder);
+        if (!Directory.Exists(folder))
+        {
+            Directory.CreateDirectory(folder);
+            createdFolder = true;
+        }
+        written.Add(File(index));
         using var stream = new FileStream(File(index), FileMode.Create, FileAccess.Write);
         foreach (var tensor in Tensors(pass))
         {
