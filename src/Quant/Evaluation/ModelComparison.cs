@@ -1,5 +1,6 @@
 using Nibble.Models;
 using Nibble.Models.Generation;
+using Nibble.Quant.Calibration;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Evaluation;
@@ -74,7 +75,7 @@ public sealed class ModelComparison(INetwork network, Generator generator)
     void Continued(RecordedCase recorded, int row, string name, Sample sample, List<float> ours, CancellationToken cancellation)
     {
         var all = name == "generated_logits";
-        var tokens = Integers(recorded.Load(all ? "generated" : "greedy"));
+        var tokens = TokenSamples.Ids(recorded.Load(all ? "generated" : "greedy"));
         var count = tokens.Length / recorded.Batch;
         var whole = sample with { Ids = [.. sample.Ids, .. tokens.AsSpan(row * count, count - 1)] };
         using var logits = generator.Logits(whole, null, cancellation);
@@ -111,9 +112,11 @@ public sealed class ModelComparison(INetwork network, Generator generator)
         return placed;
     }
 
-    static float[] Floats(Tensor tensor) => tensor.DType is DType.I64 or DType.I32
-        ? [.. Integers(tensor).Select(value => (float)value)]
-        : Tensors.Convert.ToF32(tensor).Span<float>().ToArray();
-
-    static int[] Integers(Tensor tensor) => Calibration.TokenSamples.Ids(tensor);
+    static float[] Floats(Tensor tensor)
+    {
+        if (tensor.DType is DType.I64 or DType.I32)
+            return [.. TokenSamples.Ids(tensor).Select(value => (float)value)];
+        using var floats = Tensors.Convert.ToF32(tensor);
+        return floats.Span<float>().ToArray();
+    }
 }

@@ -81,10 +81,13 @@ public sealed class RecordedCase
 
     Tensor? Optional(string name) => source.Find(prefix + name) is null ? null : source.Load(prefix + name);
 
-    static int[] Numbers(Tensor tensor) => tensor.DType switch
+    static int[] Numbers(Tensor tensor)
     {
-        DType.I64 or DType.I32 => TokenSamples.Ids(tensor),
-        DType.U8 or DType.Bool => [.. tensor.Span<byte>().ToArray().Select(value => (int)value)],
-        _ => [.. Tensors.Convert.ToF32(tensor).Span<float>().ToArray().Select(value => (int)value)],
-    };
+        if (tensor.DType is DType.I64 or DType.I32)
+            return TokenSamples.Ids(tensor);
+        if (tensor.DType is DType.U8 or DType.Bool)
+            return [.. tensor.Span<byte>().ToArray().Select(value => (int)value)];
+        using var floats = Tensors.Convert.ToF32(tensor);
+        return [.. floats.Span<float>().ToArray().Select(value => (int)value)];
+    }
 }
