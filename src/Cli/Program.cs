@@ -13,8 +13,13 @@ namespace Nibble.Cli;
 /// <summary>Parses a command line, runs one verb, and turns what went wrong into one message and an exit code.</summary>
 static class Program
 {
+    /// <summary>Verbs that stop in order when they are interrupted. The others hold nothing that could be lost and just end.</summary>
+    static readonly string[] Cancellable = ["quantize", "eval", "generate"];
+
     static int Main(string[] arguments)
     {
+        if (arguments is not [var verb, ..] || !Cancellable.Contains(verb))
+            return Run(arguments, Terminal.Standard(), CancellationToken.None);
         using var cancellation = new CancellationTokenSource();
         void Cancel(PosixSignalContext context)
         {
@@ -35,15 +40,27 @@ static class Program
             return Misunderstood(parsed, terminal);
         try
         {
-            return parsed.Invoke(new InvocationConfiguration { EnableDefaultExceptionHandler = false, ProcessTerminationTimeout = null });
+            return parsed.Invoke(new InvocationConfiguration
+            {
+                EnableDefaultExceptionHandler = false,
+                ProcessTerminationTimeout = null,
+                Output = terminal.Output,
+            });
+        }
+        catch (OperationCanceledException)
+        {
+            terminal.Note(parsed.CommandResult.Command.Name == "quantize" ? "Cancelled. The same command continues the run." : "Cancelled.");
+            return ExitCode.Cancelled;
         }
         catch (Exception error) when (Explain(error) is { } code)
         {
-            if (code == ExitCode.Cancelled)
-                terminal.Note("Cancelled. Run the same command again to continue.");
-            else
-                terminal.Error(error.Message);
+            terminal.Error(error.Message);
             return code;
+        }
+        catch (Exception defect)
+        {
+            terminal.Error($"This is a defect of nibble {DoctorCommand.Version}, please report it:\n{defect}");
+            return ExitCode.Failure;
         }
     }
 
@@ -64,13 +81,15 @@ static class Program
 
     static int Misunderstood(ParseResult parsed, Terminal terminal)
     {
-        foreach (var error in parsed.Errors.Select(error => error.Message).Distinct())
-            terminal.Error(error);
         var command = parsed.CommandResult.Command;
-        var known = command.Subcommands.Select(verb => verb.Name).Concat(command.Options.Select(option => option.Name)).ToList();
-        foreach (var word in parsed.UnmatchedTokens)
-            if (Suggestion.Nearest(word, known) is { } nearest)
-                terminal.Note($"Did you mean '{nearest}'?");
+        if (parsed.UnmatchedTokens is [var word, ..]) // what follows an unknown word is unknown because of it
+        {
+            var known = command.Subcommands.Select(verb => verb.Name).Concat(command.Options.Select(option => option.Name));
+            terminal.Error($"'{word}' is not known here{(Suggestion.Nearest(word, known) is { } nearest ? $"; did you mean '{nearest}'?" : ".")}");
+        }
+        else
+            foreach (var error in parsed.Errors.Select(error => error.Message).Distinct())
+                terminal.Error(error);
         terminal.Note($"See `nibble {(command is RootCommand ? "" : command.Name + " ")}--help`.");
         return ExitCode.Usage;
     }
@@ -78,12 +97,16 @@ static class Program
     /// <summary>The exit code of an expected failure; null for a defect, whose stack trace is wanted.</summary>
     static int? Explain(Exception error) => error switch
     {
-        OperationCanceledException => ExitCode.Cancelled,
         UsageException => ExitCode.Usage,
-        CannotFitException => ExitCode.CannotFit,
+        CannotFitException or InsufficientMemoryException => ExitCode.CannotFit,
+        CheckpointException { InnerException: { } cause } when IsRefusal(cause) => ExitCode.Failure,
         CheckpointException or ModelException or QuantizationException or ShapeException => ExitCode.BadInput,
         FileNotFoundException or DirectoryNotFoundException => ExitCode.BadInput,
         IOException or UnauthorizedAccessException => ExitCode.Failure,
         _ => null,
     };
+
+    /// <summary>The disk or the permissions failed, not the content of a file.</summary>
+    static bool IsRefusal(Exception cause) => cause is UnauthorizedAccessException
+        or (IOException and not (FileNotFoundException or DirectoryNotFoundException or EndOfStreamException));
 }

@@ -23,6 +23,12 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
     readonly Dictionary<string, List<PlannedModule>> modulesOfStage =
         plan.Quantized.GroupBy(module => module.Stage).ToDictionary(group => group.Key, group => group.ToList());
 
+    /// <summary>Most activations held in memory between two stages, in bytes; 0 before <see cref="Run"/>.</summary>
+    public long PeakActivationBytes { get; private set; }
+
+    /// <summary>Activations written to disk, in bytes, counted each time; 0 before <see cref="Run"/>.</summary>
+    public long SpilledBytes { get; private set; }
+
     /// <summary>Runs to the end, or from where an earlier run with the same sink was stopped.</summary>
     /// <param name="samples">Calibration data; null when the plan needs none.</param>
     /// <exception cref="QuantizationException">The plan has problems, or an activation is not finite.</exception>
@@ -46,8 +52,11 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             var report = RunStage(stage, passes, finished, sink, schedule, cancellation);
             if (report is not null)
                 reports.Add(report);
+            if (finished is not null)
+                schedule.Skip();
             cancellation.ThrowIfCancellationRequested();
         }
+        (PeakActivationBytes, SpilledBytes) = (passes?.PeakBytes ?? 0, passes?.SpilledBytes ?? 0);
         return reports;
     }
 
@@ -72,6 +81,10 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
         var observed = new ObservedModules(
             new DenseModules(tensors), watched.Contains, finished is null && plan.Attentions.Count > 0, options.ErrorRows);
 
+        var quantization = new StageQuantization(plan, tensors, observed);
+        if (passes is not null && finished is null)
+            quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
+
         var clock = Stopwatch.StartNew();
         if (passes is not null)
             Forward(stage, tensors, observed, passes, schedule, finished is not null, cancellation);
@@ -80,7 +93,6 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             return finished;
 
         clock.Restart();
-        var quantization = new StageQuantization(plan, tensors, observed);
         var moduleReports = modules.Select(module => quantization.Quantize(module, sink, schedule)).ToList();
         var keyValues = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, sink)).ToList();
         var report = new StageReport(

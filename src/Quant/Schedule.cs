@@ -16,6 +16,7 @@ sealed class Schedule
     readonly Dictionary<string, double> forwardCost, quantizeCost;
     readonly IReadOnlyList<StageLoader> stages;
     readonly IProgress<Progress>? progress;
+    readonly Phase first;
     readonly double total;
     StageLoader current;
     int index = -1;
@@ -26,6 +27,7 @@ sealed class Schedule
     {
         this.stages = stages;
         this.progress = progress;
+        first = plan.NeedsData ? Phase.Forward : Phase.Quantize;
         current = stages[0];
         forwardCost = stages.ToDictionary(stage => stage.Name,
             stage => (double)stage.Modules.Sum(module => source.Find(module + ".weight")?.Bytes ?? 0) * (plan.NeedsData ? 1 : 0));
@@ -37,7 +39,14 @@ sealed class Schedule
     {
         current = stage;
         index++;
-        Report(Phase.Forward, false);
+        Report(first, false);
+    }
+
+    /// <summary>An earlier run has quantized the stage.</summary>
+    public void Skip()
+    {
+        done += current.Modules.Sum(module => quantizeCost.GetValueOrDefault(module));
+        Report(Phase.Quantize, true);
     }
 
     public void Ran(bool resumed)

@@ -13,6 +13,13 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
 {
     readonly Dictionary<string, float> weightAmax = [];
 
+    /// <exception cref="QuantizationException">A weight is NaN or infinite.</exception>
+    public void CheckWeights(IEnumerable<PlannedModule> modules)
+    {
+        foreach (var module in modules)
+            AmaxOf(module.Weight.Name);
+    }
+
     public ModuleReport Quantize(PlannedModule module, IQuantizedSink sink, Schedule schedule)
     {
         var scheme = module.Scheme!;
@@ -47,13 +54,11 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
     float SharedAmax(PlannedModule module)
     {
         var members = plan.Recipe.Algorithm == Algorithm.Max && module.Scheme!.Weight.FusedModulesShareScale ? module.Group : [module.Name];
-        return members.Max(name =>
-        {
-            var weight = plan.Find(name).Weight.Name;
-            return weightAmax.TryGetValue(weight, out var known) ? known
-                : weightAmax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
-        });
+        return members.Max(name => AmaxOf(plan.Find(name).Weight.Name));
     }
+
+    float AmaxOf(string weight) => weightAmax.TryGetValue(weight, out var known) ? known
+        : weightAmax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
 
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
     float InputAmax(PlannedModule module) => observed.Layers[module.Name].Amax;

@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Nibble.Cli.Runs;
 using Nibble.Export.Verification;
 using Nibble.Models;
 using Nibble.Quant.Formats;
@@ -53,10 +54,10 @@ static class CommonOptions
 
     public static Option<int?> Samples() => new("--samples") { Description = "Use at most this many calibration samples." };
 
-    public static Option<string> Target() => new("--target")
+    public static Option<string?> Target() => new("--target")
     {
-        Description = "Runtime the checkpoint is for: vllm, sglang, trtllm, hf.",
-        DefaultValueFactory = _ => "vllm",
+        Description = "Runtime that must load the checkpoint: vllm, sglang, trtllm, hf. Without it the rules of vllm are checked, " +
+            "but a format it does not read is only a warning.",
     };
 
     /// <summary>Every name <c>--format</c> takes, aliases left out.</summary>
@@ -72,10 +73,18 @@ static class CommonOptions
             ?? throw new UsageException($"--kv {keyValues}: unknown; {Suggestion.For(keyValues, KeyValueNames)}");
         if (format is null && kv is null)
             throw new UsageException("--format is missing; `nibble formats` lists what there is.");
-        var scheme = format is null or "none" ? null : Schemes.Find(format)
-            ?? throw new UsageException($"--format {format}: unknown; {Suggestion.For(format, SchemeNames)}");
+        var scheme = format is null or "none" ? null : FindScheme(format, problem => new UsageException($"--format {format}: {problem}"));
         return Quant.Planning.Recipe.Uniform(scheme, scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(ParseScope).Distinct(),
             exclude, ParseAlgorithm(algorithm), kv);
+    }
+
+    /// <summary>A scheme that checkpoints can be written in.</summary>
+    /// <param name="bad">Makes the error from what is wrong with the name.</param>
+    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
+    {
+        var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, SchemeNames)}");
+        return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
+            ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
     }
 
     public static Algorithm ParseAlgorithm(string name) => name switch
@@ -85,14 +94,15 @@ static class CommonOptions
         _ => throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, ["max", "rtn"])}"),
     };
 
-    public static Target ParseTarget(string name) => name switch
+    public static TargetChoice ParseTarget(string? name) => new(name switch
     {
+        null => Export.Verification.Target.Vllm,
         "vllm" => Export.Verification.Target.Vllm,
         "sglang" => Export.Verification.Target.Sglang,
         "trtllm" => Export.Verification.Target.TensorRtLlm,
         "hf" => Export.Verification.Target.Transformers,
         _ => throw new UsageException($"--target {name}: unknown; {Suggestion.For(name, ["vllm", "sglang", "trtllm", "hf"])}"),
-    };
+    }, name ?? "vllm", name is not null);
 
     public static IEnumerable<Scope> ParseScope(string name) => name switch
     {

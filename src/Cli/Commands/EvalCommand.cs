@@ -13,9 +13,9 @@ static class EvalCommand
         var model = CommonOptions.Model();
         var data = new Option<string?>("--data")
         {
-            Description = "JSONL with question and answer, or options and answer_index. Default: eval.jsonl beside the model.",
+            Description = "JSONL with question and answer, or options and answer_index. Default: eval.jsonl beside the model or beside --against.",
         };
-        var text = new Option<string?>("--text") { Description = "Plain text, one sequence a line. Default: eval_text.txt beside the model." };
+        var text = new Option<string?>("--text") { Description = "Plain text, one sequence a line. Default: eval_text.txt, likewise." };
         var against = new Option<string?>("--against") { Description = "A model to measure KL divergence and top-1 agreement from." };
         var limit = new Option<int?>("--limit") { Description = "Use at most this many entries of each kind." };
         var length = new Option<int>("--max-new-tokens", "-n") { Description = "Longest answer.", DefaultValueFactory = _ => 24 };
@@ -26,6 +26,8 @@ static class EvalCommand
         };
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(limit) is <= 0 || parsed.GetValue(length) <= 0)
+                throw new UsageException("--limit and --max-new-tokens: at least 1 expected.");
             using var folder = ModelFolder.Open(parsed.GetRequiredValue(model));
             using var other = parsed.GetValue(against) is { } path ? ModelFolder.Open(path) : null;
             if (other is not null && other.Network.VocabularySize != folder.Network.VocabularySize)

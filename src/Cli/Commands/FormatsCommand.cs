@@ -9,8 +9,11 @@ namespace Nibble.Cli.Commands;
 sealed record FormatView(
     string Name, string Kind, IReadOnlyList<string> Aliases, string Description, double? BitsPerWeight, bool NeedsData, string Consumers);
 
+/// <summary>The result of <c>nibble formats --json</c>.</summary>
+sealed record FormatsView(IReadOnlyList<FormatView> Formats);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
-[JsonSerializable(typeof(IReadOnlyList<FormatView>))]
+[JsonSerializable(typeof(FormatsView))]
 sealed partial class FormatsJson : JsonSerializerContext;
 
 /// <summary><c>nibble formats</c>: what a model can be quantized to.</summary>
@@ -27,7 +30,7 @@ static class FormatsCommand
         {
             var formats = Views();
             if (parsed.GetValue(json))
-                terminal.Json(formats, FormatsJson.Default.IReadOnlyListFormatView);
+                terminal.Json(new FormatsView(formats), FormatsJson.Default.FormatsView);
             else
                 terminal.Table(["format", "for", "bits", "data", "what it is", "read by", "also known as"], formats.Select(format => (string[])
                 [

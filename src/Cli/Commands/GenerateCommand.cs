@@ -49,6 +49,8 @@ static class GenerateCommand
         };
         command.SetAction(parsed =>
         {
+            if (parsed.GetValue(count) <= 0)
+                throw new UsageException("--max-new-tokens: at least 1 expected.");
             using var folder = ModelFolder.Open(parsed.GetRequiredValue(model));
             var pictures = (parsed.GetValue(images) ?? []).Select(Pictures.Load).ToList();
             var text = parsed.GetRequiredValue(prompt);

@@ -5,8 +5,11 @@ using Nibble.Models.Architectures;
 
 namespace Nibble.Cli.Commands;
 
+/// <summary>The result of <c>nibble models --json</c>.</summary>
+sealed record ModelsView(IReadOnlyList<SupportedModel> Models);
+
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
-[JsonSerializable(typeof(IReadOnlyList<SupportedModel>))]
+[JsonSerializable(typeof(ModelsView))]
 sealed partial class ModelsJson : JsonSerializerContext;
 
 /// <summary><c>nibble models</c>: which architectures run.</summary>
@@ -19,7 +22,7 @@ static class ModelsCommand
         command.SetAction(parsed =>
         {
             if (parsed.GetValue(json))
-                terminal.Json(Networks.Supported, ModelsJson.Default.IReadOnlyListSupportedModel);
+                terminal.Json(new ModelsView(Networks.Supported), ModelsJson.Default.ModelsView);
             else
                 terminal.Table(["model_type", "inputs", "published as"], Networks.Supported.Select(model => (string[])
                     [model.ModelType, model.Inputs, model.Examples]));

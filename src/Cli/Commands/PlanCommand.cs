@@ -40,7 +40,9 @@ static class PlanCommand
         {
             using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model));
             var recipe = request.Recipe(parsed);
-            var plan = Plan.Create(model.Network, model.Files, recipe);
+            if (parsed.GetValue(output) is { } folder)
+                OutputFolder.Check(folder, model.Path, overwrite: false);
+            var plan = model.Plan(recipe, out var unused);
             var options = request.Run(parsed);
             var data = plan.NeedsData && plan.Problems.Count == 0 ? CalibrationFiles.Open(model, options) : null;
             var forecast = Forecasts.Of(model, plan, options, parsed.GetValue(output), data);
@@ -48,6 +50,8 @@ static class PlanCommand
                 terminal.Json(PlanView.Of(plan, forecast), PlanJson.Default.PlanView);
             else
                 Show(terminal, plan, forecast);
+            if (QuantizeRun.UnusedWarning(model, unused) is { } warning)
+                terminal.Warning(warning);
             return plan.Problems.Count > 0 ? ExitCode.BadInput : forecast.Fits ? ExitCode.Ok : ExitCode.CannotFit;
         });
         return command;

@@ -30,7 +30,8 @@ static class QuantizeCommand
         {
             using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model));
             var display = new ProgressDisplay(terminal, parsed.GetValue(json));
-            var run = new QuantizeRun(model, request.Recipe(parsed), request.Run(parsed), parsed.GetRequiredValue(output), parsed.GetValue(overwrite));
+            var run = new QuantizeRun(model, request.Recipe(parsed), request.Run(parsed), parsed.GetRequiredValue(output), parsed.GetValue(overwrite),
+                request.Describe(parsed, parsed.GetRequiredValue(output)));
             QuantizeResult result;
             try
             {
@@ -44,7 +45,7 @@ static class QuantizeCommand
                 terminal.Json(Event(result), QuantizeJson.Default.QuantizedEvent);
             else
                 Show(terminal, result);
-            return result.Findings.Count == 0 ? ExitCode.Ok : ExitCode.VerificationFailed;
+            return result.Verdict.Passed ? ExitCode.Ok : ExitCode.VerificationFailed;
         });
         return command;
     }
@@ -63,10 +64,10 @@ static class QuantizeCommand
         terminal.Line($"took         {Units.Time(TimeSpan.FromSeconds(report.Seconds))}, peak memory {Units.Bytes(report.PeakBytes)}");
         foreach (var warning in report.Warnings)
             terminal.Warning(warning);
-        if (result.Findings.Count > 0)
+        if (!result.Verdict.Passed)
         {
-            terminal.Error($"The checkpoint breaks {result.Findings.Count} rules of {result.Target}:");
-            VerifyCommand.Show(terminal, result.Findings);
+            terminal.Error($"The checkpoint breaks rules of {result.Target}:");
+            VerifyCommand.Show(terminal, result.Verdict.Findings);
         }
         terminal.Line($"report       {Path.Combine(result.Output, "report.html")}");
         terminal.Line();
@@ -87,5 +88,5 @@ static class QuantizeCommand
     static QuantizedEvent Event(QuantizeResult result) => new(
         "done", result.Output, result.Report.BytesBefore, result.Report.BytesAfter, result.Report.Seconds, result.Report.PeakBytes,
         Mean(result.Report.Modules.Select(module => (double?)module.WeightError)), Mean(result.Report.Modules.Select(module => module.TextError)),
-        Mean(result.Report.Modules.Select(module => module.VisionError)), result.Findings.Count);
+        Mean(result.Report.Modules.Select(module => module.VisionError)), result.Verdict.Findings.Count);
 }

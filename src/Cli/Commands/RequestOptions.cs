@@ -17,7 +17,7 @@ sealed class RequestOptions
     readonly Option<string?> recipe = CommonOptions.Recipe();
     readonly Option<string?> calibration = CommonOptions.Calibration();
     readonly Option<int?> samples = CommonOptions.Samples();
-    readonly Option<string> target = CommonOptions.Target();
+    readonly Option<string?> target = CommonOptions.Target();
 
     readonly Option<string> budget = new("--activation-budget")
     {
@@ -52,7 +52,30 @@ sealed class RequestOptions
         return RecipeFile.Read(path);
     }
 
-    public RunOptions Run(ParseResult parsed) => new(
-        parsed.GetValue(calibration), parsed.GetValue(samples), CommonOptions.ParseTarget(parsed.GetRequiredValue(target)),
-        Units.ParseBytes(parsed.GetRequiredValue(budget)), Units.ParseBytes(parsed.GetRequiredValue(shard)));
+    public RunOptions Run(ParseResult parsed)
+    {
+        var shardBytes = Units.ParseBytes(parsed.GetRequiredValue(shard));
+        if (shardBytes == 0)
+            throw new UsageException("--max-shard-size: more than nothing expected.");
+        return new RunOptions(parsed.GetValue(calibration), parsed.GetValue(samples), CommonOptions.ParseTarget(parsed.GetValue(target)),
+            Units.ParseBytes(parsed.GetRequiredValue(budget)), shardBytes);
+    }
+
+    /// <summary>
+    /// The command that gives the same checkpoint again: the options that were given and shape the result, in a fixed order, folders and
+    /// files by their names only.
+    /// </summary>
+    public string Describe(ParseResult parsed, string output)
+    {
+        var words = new List<string> { "nibble", "quantize", ModelCard.NameOf(parsed.GetRequiredValue(Model)) };
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, algorithm, recipe, calibration, samples, target, shard])
+            if (parsed.GetResult(option) is { Implicit: false } given)
+                words.AddRange(given.Tokens.Select(token => option == recipe || option == calibration ? ModelCard.NameOf(token.Value) : token.Value)
+                    .Prepend(option.Name));
+        return string.Join(' ', words.Append("--output").Append(ModelCard.NameOf(output)).Select(Shell));
+    }
+
+    /// <summary>A word as a shell takes it.</summary>
+    static string Shell(string word) => word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || "-_./:,+=@".Contains(c))
+        ? word : $"'{word.Replace("'", @"'\''")}'";
 }

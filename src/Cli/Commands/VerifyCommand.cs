@@ -1,12 +1,14 @@
 using System.CommandLine;
 using System.Text.Json.Serialization;
 using Nibble.Cli.Output;
+using Nibble.Cli.Runs;
+using Nibble.Export;
 using Nibble.Export.Verification;
 
 namespace Nibble.Cli.Commands;
 
 /// <summary>The result of <c>nibble verify --json</c>.</summary>
-sealed record VerifyView(string Checkpoint, string Target, bool Passed, IReadOnlyList<Finding> Findings);
+sealed record VerifyView(string Checkpoint, string Target, bool Passed, IReadOnlyList<Finding> Findings, IReadOnlyList<string> Warnings);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(VerifyView))]
@@ -24,15 +26,19 @@ static class VerifyCommand
         command.SetAction(parsed =>
         {
             var path = parsed.GetRequiredValue(model);
-            var name = parsed.GetRequiredValue(target);
-            var findings = CheckpointVerifier.Verify(path, CommonOptions.ParseTarget(name));
+            var choice = CommonOptions.ParseTarget(parsed.GetValue(target));
+            if (!Directory.Exists(path) && !File.Exists(path))
+                throw new CheckpointException(path, "no such folder");
+            var verdict = choice.Verify(path);
             if (parsed.GetValue(json))
-                terminal.Json(new VerifyView(path, name, findings.Count == 0, findings), VerifyJson.Default.VerifyView);
-            else if (findings.Count == 0)
-                terminal.Line($"{path}: keeps all rules of {name}.");
+                terminal.Json(new VerifyView(path, choice.Name, verdict.Passed, verdict.Findings, verdict.Warnings), VerifyJson.Default.VerifyView);
+            else if (verdict.Passed)
+                terminal.Line($"{path}: keeps all rules of {(verdict.Warnings.Count > 0 ? "the layout" : choice.Name)}.");
             else
-                Show(terminal, findings);
-            return findings.Count == 0 ? ExitCode.Ok : ExitCode.VerificationFailed;
+                Show(terminal, verdict.Findings);
+            foreach (var warning in verdict.Warnings)
+                terminal.Warning(warning);
+            return verdict.Passed ? ExitCode.Ok : ExitCode.VerificationFailed;
         });
         return command;
     }

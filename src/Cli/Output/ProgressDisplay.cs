@@ -12,37 +12,40 @@ sealed record ProgressEvent(string Event, string Phase, string Item, double Done
 sealed partial class ProgressJson : JsonSerializerContext;
 
 /// <summary>
-/// Shows how far a run is and how long it will still take. On a terminal one line that is rewritten; elsewhere a line every few seconds;
-/// with <c>--json</c> JSON lines on the data stream.
+/// Shows how far a run is and how long it will still take. On a terminal one line that is rewritten; elsewhere a line every few seconds,
+/// none in a run that is shorter; with <c>--json</c> JSON lines on the data stream.
 /// </summary>
-sealed class ProgressDisplay(Terminal terminal, bool json)
+sealed class ProgressDisplay(Terminal terminal, bool json, Func<TimeSpan>? time = null)
 {
-    static readonly TimeSpan Animated = TimeSpan.FromMilliseconds(100), Logged = TimeSpan.FromSeconds(5);
+    static readonly TimeSpan Animated = TimeSpan.FromMilliseconds(100), Streamed = TimeSpan.FromSeconds(1), Logged = TimeSpan.FromSeconds(5);
 
-    readonly Stopwatch clock = Stopwatch.StartNew();
-    TimeSpan next = TimeSpan.Zero;
-    double skipped;
+    /// <summary>Less work than this says too little about the speed.</summary>
+    const double Telling = 0.02;
+
+    readonly Func<TimeSpan> elapsed = time ?? Clock();
+    readonly TimeSpan pause = json ? Streamed : terminal.CanAnimate ? Animated : Logged;
+    TimeSpan next = json || terminal.CanAnimate ? TimeSpan.Zero : Logged;
+    (double Done, TimeSpan At) skipped;
     bool drawn;
 
-    public TimeSpan Elapsed => clock.Elapsed;
-
-    /// <summary>Work up to here was done by an earlier run and says nothing about the speed of this one.</summary>
-    public void Skip(double done) => skipped = done;
+    /// <summary>Work up to here was done by an earlier run: neither it nor the time until now says anything about the speed.</summary>
+    public void Skip(double done) => skipped = (done, elapsed());
 
     public void Show(string phase, string item, double done)
     {
-        if (clock.Elapsed < next)
+        var now = elapsed();
+        if (now < next)
             return;
-        next = clock.Elapsed + (terminal.CanAnimate && !json ? Animated : Logged);
-        var remaining = Remaining(done);
+        next = now + pause;
+        var remaining = Remaining(done, now);
         if (json)
         {
-            terminal.Json(new ProgressEvent("progress", phase, item, done, clock.Elapsed.TotalSeconds, remaining?.TotalSeconds),
+            terminal.Json(new ProgressEvent("progress", phase, item, done, now.TotalSeconds, remaining?.TotalSeconds),
                 ProgressJson.Default.ProgressEvent);
             return;
         }
         var text = string.Create(CultureInfo.InvariantCulture,
-            $"{100 * done,5:0.0} %  {phase} {item}  {Units.Time(clock.Elapsed)} elapsed{(remaining is { } left ? $", {Units.Time(left)} left" : "")}");
+            $"{100 * done,5:0.0} %  {phase} {item}  {Units.Time(now)} elapsed{(remaining is { } left ? $", {Units.Time(left)} left" : "")}");
         if (terminal.CanAnimate)
             terminal.Rewrite(text.Length < terminal.Width ? text : text[..(terminal.Width - 1)]);
         else
@@ -57,6 +60,12 @@ sealed class ProgressDisplay(Terminal terminal, bool json)
             terminal.Rewrite("");
     }
 
-    TimeSpan? Remaining(double done) => done - skipped < 0.01 ? null
-        : TimeSpan.FromSeconds(clock.Elapsed.TotalSeconds / (done - skipped) * (1 - done));
+    TimeSpan? Remaining(double done, TimeSpan now) => done - skipped.Done < Telling ? null
+        : (now - skipped.At) / (done - skipped.Done) * (1 - done);
+
+    static Func<TimeSpan> Clock()
+    {
+        var clock = Stopwatch.StartNew();
+        return () => clock.Elapsed;
+    }
 }

@@ -23,6 +23,9 @@ sealed class Terminal(TextWriter output, TextWriter error, bool outputIsTerminal
 
     public int Width => errorIsTerminal ? Math.Max(40, Console.WindowWidth) : 100;
 
+    /// <summary>The data stream, for text that somebody else lays out.</summary>
+    public TextWriter Output => output;
+
     /// <summary>One line of data.</summary>
     public void Line(string text = "") => output.WriteLine(text);
 

@@ -1,4 +1,5 @@
 using Nibble.Cli.Commands;
+using Nibble.Quant;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using YamlDotNet.Core;
@@ -28,6 +29,10 @@ static class RecipeFile
             stream.Load(reader);
             return stream.Documents is [{ RootNode: YamlMappingNode root }] ? Parse(root, path)
                 : throw new UsageException($"{path}: one YAML mapping expected.");
+        }
+        catch (QuantizationException error)
+        {
+            throw new UsageException($"{path}: {error.Message}");
         }
         catch (YamlException error)
         {
@@ -77,8 +82,7 @@ static class RecipeFile
         {
             null => throw Bad(node, path, "a rule needs a format (or 'skip')."),
             "skip" => null,
-            _ => Schemes.Find(format) ?? throw Bad(node, path,
-                $"format '{format}' is unknown; {Suggestion.For(format, CommonOptions.SchemeNames)}"),
+            _ => CommonOptions.FindScheme(format, problem => Bad(node, path, $"format '{format}': {problem}")),
         };
         var glob = new Glob(modules);
         return scope == "all" ? [new Rule(glob, scheme)] : CommonOptions.ParseScope(scope).Select(part => new Rule(glob, scheme, part));

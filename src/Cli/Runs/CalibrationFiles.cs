@@ -33,13 +33,14 @@ sealed record CalibrationFiles(ISampleSource Samples, string Path, string Finger
         if (!File.Exists(path))
             throw new UsageException($"--calibration {path}: no such file or folder.");
         return path.EndsWith(".safetensors", StringComparison.OrdinalIgnoreCase)
-            ? Tokens(path, options.Samples)
+            ? Tokens(model, path, options.Samples)
             : Entries(model, DataEntry.ReadAll(path), path, [path], options.Samples);
     }
 
-    static CalibrationFiles Tokens(string path, int? limit)
+    static CalibrationFiles Tokens(ModelFolder model, string path, int? limit)
     {
         var samples = new TokenSamples(SafetensorsFile.Open(path), path);
+        samples.Check(model.Network.VocabularySize);
         return new CalibrationFiles(limit is { } most ? new First(samples, most) : samples, path, Hash([path], limit));
     }
 
@@ -47,7 +48,9 @@ sealed record CalibrationFiles(ISampleSource Samples, string Path, string Finger
     {
         var used = entries.Take(limit ?? int.MaxValue).ToList();
         var folder = Directory.Exists(path) ? path : System.IO.Path.GetDirectoryName(System.IO.Path.GetFullPath(path))!;
-        var pictures = used.SelectMany(entry => entry.Images).Distinct().Select(image => System.IO.Path.Combine(folder, image)).Where(File.Exists);
+        var pictures = used.SelectMany(entry => entry.Images).Distinct().Select(image => System.IO.Path.Combine(folder, image)).ToList();
+        if (pictures.Find(picture => !File.Exists(picture)) is { } missing)
+            throw new QuantizationException($"{path}: the picture {missing} does not exist.");
         return new CalibrationFiles(new PromptSamples(used, model.Prompts, folder), path, Hash(files.Concat(pictures), limit));
     }
 

@@ -8,8 +8,14 @@ namespace Nibble.Cli.Runs;
 /// <summary>What must be the same for an interrupted run to be continued.</summary>
 static class Fingerprint
 {
-    /// <summary>Bytes hashed at both ends of each weight file; hashing a whole 72B model would cost minutes.</summary>
+    /// <summary>Bytes hashed at a time.</summary>
     const int Sampled = 1 << 20;
+
+    /// <summary>Places of a large weight file that are hashed; hashing a whole 72B model would cost minutes.</summary>
+    const int Places = 32;
+
+    /// <summary>What turns calibration data into tokens and pixels.</summary>
+    static readonly string[] Preprocessing = ["tokenizer.json", "tokenizer_config.json", "chat_template.jinja", "preprocessor_config.json"];
 
     public static List<KeyValuePair<string, string>> Of(ModelFolder model, Recipe recipe, CalibrationFiles? data, RunOptions options) =>
     [
@@ -17,7 +23,7 @@ static class Fingerprint
         new("model", Model(model)),
         new("recipe", recipe.Describe()),
         new("data", data?.Fingerprint ?? "none"),
-        new("target", options.Target.ToString()),
+        new("target", options.Target.Name),
     ];
 
     static string Model(ModelFolder model)
@@ -30,9 +36,14 @@ static class Fingerprint
             using var stream = File.OpenRead(shard.Path);
             hash.AppendData(Encoding.UTF8.GetBytes($"{Path.GetFileName(shard.Path)}:{stream.Length};"));
             hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false));
-            stream.Seek(-Math.Min(Sampled, stream.Length), SeekOrigin.End);
-            hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false));
+            for (var place = 1; place <= Places && stream.Position < stream.Length; place++)
+            {
+                stream.Position = Math.Max(stream.Position, Math.Max(0, stream.Length - Sampled) / Places * place);
+                hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false));
+            }
         }
+        foreach (var name in Preprocessing.Where(name => File.Exists(model.In(name))))
+            hash.AppendData(SHA256.HashData(File.ReadAllBytes(model.In(name))));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

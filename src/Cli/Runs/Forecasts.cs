@@ -13,7 +13,7 @@ static class Forecasts
 
     public static Forecast Of(ModelFolder model, Plan plan, RunOptions options, string? output, CalibrationFiles? data) =>
         Forecast.Of(plan, model.Network, new RunLimits(
-            output is null ? null : FreeBytes(output), GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, options.ActivationBudget, Tokens(plan, data)));
+            output is null ? null : OutputFolder.FreeBytes(output), GC.GetGCMemoryInfo().TotalAvailableMemoryBytes, options.ActivationBudget, Tokens(plan, data)));
 
     static long Tokens(Plan plan, CalibrationFiles? data)
     {
@@ -21,14 +21,5 @@ static class Forecasts
             return plan.NeedsData ? 128L * TypicalTokens : 0;
         var looked = Math.Min(Looked, data.Samples.Count);
         return Enumerable.Range(0, looked).Sum(i => (long)data.Samples.Load(i).Ids.Length) * data.Samples.Count / Math.Max(1, looked);
-    }
-
-    /// <summary>Free bytes where this folder is or will be.</summary>
-    static long FreeBytes(string output)
-    {
-        var folder = new DirectoryInfo(Path.GetFullPath(output));
-        while (!folder.Exists && folder.Parent is { } parent)
-            folder = parent;
-        return new DriveInfo(folder.FullName).AvailableFreeSpace;
     }
 }

@@ -8,6 +8,7 @@ using Nibble.Models.Generation;
 using Nibble.Models.Images;
 using Nibble.Models.Prompts;
 using Nibble.Models.Tokenizer;
+using Nibble.Quant.Planning;
 using Nibble.Tensors;
 
 namespace Nibble.Cli.Runs;
@@ -59,6 +60,18 @@ sealed class ModelFolder : IDisposable
             files.Dispose();
             throw;
         }
+    }
+
+    /// <summary>What a recipe does to this checkpoint, after every tensor the network needs was found to be there and in shape.</summary>
+    /// <param name="unused">Tensors of the checkpoint that the network does not use.</param>
+    /// <exception cref="CheckpointException">The checkpoint is quantized already, or a tensor is missing or not as config.json implies.</exception>
+    public Plan Plan(Recipe recipe, out IReadOnlyList<string> unused)
+    {
+        if (Files.Quantization is { } already)
+            throw new CheckpointException(Path, $"plain weights expected, found a checkpoint already quantized to {already.Algorithm ?? "a cache format"}; " +
+                "give the original");
+        unused = AskedTensors.Check(Network, Files.Folder);
+        return Quant.Planning.Plan.Create(Network, Files, recipe);
     }
 
     /// <summary>All stages loaded. Dense weights stay in the mapped files.</summary>

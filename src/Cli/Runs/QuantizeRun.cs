@@ -5,7 +5,6 @@ using Nibble.Cli.Commands;
 using Nibble.Cli.Output;
 using Nibble.Export;
 using Nibble.Export.Layouts;
-using Nibble.Export.Verification;
 using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
@@ -14,20 +13,22 @@ using Nibble.Quant.Reports;
 namespace Nibble.Cli.Runs;
 
 /// <summary>What a run produced.</summary>
-sealed record QuantizeResult(string Output, RunReport Report, Target Target, IReadOnlyList<Finding> Findings);
+sealed record QuantizeResult(string Output, RunReport Report, string Target, Verdict Verdict);
 
 /// <summary>Plans, quantizes, writes, reports and verifies: the main job with everything joined.</summary>
-sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, string output, bool overwrite)
+sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, string output, bool overwrite, string command)
 {
     /// <summary>Share of the work that is copying what stays as it is, for the progress display.</summary>
     const double CopyShare = 0.05;
 
+    /// <summary>More unused tensors than this are counted, not listed.</summary>
+    const int MostNamed = 5;
+
     public QuantizeResult Execute(ProgressDisplay display, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
-        if (model.Files.Quantization is { } already)
-            throw new CheckpointException(model.Path, $"already quantized ({already.Algorithm ?? "cache"}); give the original checkpoint");
-        var plan = Plan.Create(model.Network, model.Files, recipe);
+        OutputFolder.Check(output, model.Path, overwrite);
+        var plan = model.Plan(recipe, out var unused);
         if (plan.Problems.Count > 0)
             throw new QuantizationException(string.Join("\n", plan.Problems));
         var data = plan.NeedsData ? CalibrationFiles.Open(model, options) : null;
@@ -44,12 +45,46 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         });
         var resumed = writer.Finished.Count > 0;
         CopyKept(writer, plan, display, cancellation);
-        var stages = Quantize(writer, plan, data?.Samples, display, cancellation);
+        var quantizer = new Quantizer(model.Network, model.Files, plan,
+            new QuantizerOptions(options.ActivationBudget, Path.Combine(output, ".nibble", "activations")));
+        var stages = Quantize(quantizer, writer, plan, data?.Samples, display, cancellation);
 
-        var report = Report(plan, data, stages, resumed, clock.Elapsed);
+        var report = Report(plan, data, stages, resumed, clock.Elapsed) with
+        {
+            PeakActivationBytes = quantizer.PeakActivationBytes,
+            SpilledBytes = quantizer.SpilledBytes,
+        };
+        if (UnusedWarning(model, unused) is { } warning)
+            report = report with { Warnings = [.. report.Warnings, warning] };
         writer.Complete(SideFiles(plan, report));
-        var findings = CheckpointVerifier.Verify(output, options.Target);
-        return new QuantizeResult(output, report, options.Target, findings);
+        var verdict = options.Target.Verify(output);
+        return new QuantizeResult(output, report with { Warnings = [.. report.Warnings, .. verdict.Warnings] }, options.Target.Name, verdict);
+    }
+
+    /// <summary>Says which tensors the network does not use; null when it uses all.</summary>
+    public static string? UnusedWarning(ModelFolder model, IReadOnlyList<string> unused) => unused.Count == 0 ? null
+        : $"{model.Path}: {unused.Count} tensors that {model.Network.ModelType} does not use are copied as they are: " +
+            string.Join(", ", unused.Take(MostNamed)) + (unused.Count > MostNamed ? ", …" : "");
+
+    IReadOnlyList<StageReport> Quantize(Quantizer quantizer, CheckpointWriter writer, Plan plan, ISampleSource? samples,
+        ProgressDisplay display, CancellationToken cancellation)
+    {
+        try
+        {
+            return quantizer.Run(samples, new ModelOptSink(writer), new Direct<Progress>(progress =>
+            {
+                var done = CopyShare + (1 - CopyShare) * progress.Done;
+                if (progress.Resumed)
+                    display.Skip(done);
+                display.Show(progress.Phase == Phase.Forward ? "calibrating" : "quantizing",
+                    $"{progress.Stage} ({progress.StageIndex + 1} of {progress.StageCount})", done);
+            }), cancellation);
+        }
+        catch (QuantizationException error) when (plan.Quantized.FirstOrDefault(module =>
+            error.Message.StartsWith(module.Weight.Name + ":", StringComparison.Ordinal)) is { } module)
+        {
+            throw new CheckpointException(AskedTensors.FileOf(model.Files.Folder, module.Weight.Name), error.Message, inner: error);
+        }
     }
 
     void CopyKept(CheckpointWriter writer, Plan plan, ProgressDisplay display, CancellationToken cancellation)
@@ -67,21 +102,6 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         writer.Checkpoint();
     }
 
-    IReadOnlyList<StageReport> Quantize(
-        CheckpointWriter writer, Plan plan, ISampleSource? samples, ProgressDisplay display, CancellationToken cancellation)
-    {
-        var quantizer = new Quantizer(model.Network, model.Files, plan,
-            new QuantizerOptions(options.ActivationBudget, Path.Combine(output, ".nibble", "activations")));
-        return quantizer.Run(samples, new ModelOptSink(writer), new Direct<Progress>(progress =>
-        {
-            var done = CopyShare + (1 - CopyShare) * progress.Done;
-            if (progress.Resumed)
-                display.Skip(done);
-            display.Show(progress.Phase == Phase.Forward ? "calibrating" : "quantizing",
-                $"{progress.Stage} ({progress.StageIndex + 1} of {progress.StageCount})", done);
-        }), cancellation);
-    }
-
     RunReport Report(Plan plan, CalibrationFiles? data, IReadOnlyList<StageReport> stages, bool resumed, TimeSpan elapsed)
     {
         var modules = stages.SelectMany(stage => stage.Modules).ToList();
@@ -92,20 +112,29 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             $"nibble {DoctorCommand.Version}", model.Path, model.Network.ModelType, DateTimeOffset.UtcNow,
             [
                 new("recipe", recipe.Describe()),
-                new("target", options.Target.ToString()),
+                new("target", options.Target.Name),
                 new("activation budget", Units.Bytes(options.ActivationBudget)),
                 new("largest shard", Units.Bytes(options.MaxShardBytes)),
             ],
             data?.Path, data?.Samples.Count ?? 0,
             modules.Select(module => module.TextTokens).DefaultIfEmpty(0).Max(), modules.Select(module => module.VisionTokens).DefaultIfEmpty(0).Max(),
-            plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, ProcessMemory.PeakBytes, 0, resumed, stages, plan.KeptModules, warnings);
+            plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, stages.Select(stage => stage.PeakBytes).Append(ProcessMemory.PeakBytes).Max(),
+            PeakActivationBytes: 0, SpilledBytes: 0, resumed, stages, plan.KeptModules, warnings);
     }
 
     IEnumerable<SideFile> SideFiles(Plan plan, RunReport report) =>
     [
-        .. model.Files.Folder.SideFiles.Select(name => SideFile.Copy(model.Path, name)),
+        .. model.Files.Folder.SideFiles.Where(IsPartOfModel).Select(name => SideFile.Copy(model.Path, name)),
         .. ModelOptLayout.Configs(model.Files.Folder, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], recipe.KeyValues),
+        SideFile.Of("README.md", Encoding.UTF8.GetBytes(ModelCard.Write(report, recipe, command))),
         SideFile.Of("report.json", JsonSerializer.SerializeToUtf8Bytes(report, RunReportJson.Default.RunReport)),
         SideFile.Of("report.html", Encoding.UTF8.GetBytes(HtmlReport.Render(report))),
     ];
+
+    /// <summary>
+    /// Data beside a model (calib.jsonl, eval.jsonl) names pictures that are not taken along, and the model card and an old report say
+    /// things that do not hold for the new checkpoint.
+    /// </summary>
+    static bool IsPartOfModel(string name) => !name.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase)
+        && !name.Equals("README.md", StringComparison.OrdinalIgnoreCase) && name is not ("report.json" or "report.html");
 }

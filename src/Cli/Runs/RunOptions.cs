@@ -1,5 +1,3 @@
-using Nibble.Export.Verification;
-
 namespace Nibble.Cli.Runs;
 
 /// <summary>How a run is carried out, apart from its recipe.</summary>
@@ -7,4 +5,4 @@ namespace Nibble.Cli.Runs;
 /// <param name="Samples">Use at most so many.</param>
 /// <param name="ActivationBudget">Bytes.</param>
 /// <param name="MaxShardBytes">Bytes.</param>
-sealed record RunOptions(string? Calibration, int? Samples, Target Target, long ActivationBudget, long MaxShardBytes);
+sealed record RunOptions(string? Calibration, int? Samples, TargetChoice Target, long ActivationBudget, long MaxShardBytes);

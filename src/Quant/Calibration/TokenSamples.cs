@@ -40,9 +40,22 @@ public sealed class TokenSamples : ISampleSource
         return new Sample(Ids(ids.Slice(row, 1)), Pictures(batch));
     }
 
-    /// <summary>Integers of any width as token ids.</summary>
+    /// <summary>Looks at every token before any is used.</summary>
+    /// <exception cref="QuantizationException">One is not in the vocabulary; names the tensor and the place.</exception>
+    public void Check(int vocabulary)
+    {
+        foreach (var batch in index.Select(entry => entry.Batch).Distinct())
+        {
+            var ids = Ids(source.Load($"input_ids.{batch}"));
+            if (Array.FindIndex(ids, id => (uint)id >= (uint)vocabulary) is var at and >= 0)
+                throw new QuantizationException(
+                    $"{origin}: input_ids.{batch}: tokens from 0 to {vocabulary - 1} expected, found {ids[at]} at position {at}.");
+        }
+    }
+
+    /// <summary>Integers of any width as token ids; those beyond 32 bits become -1, which is no token.</summary>
     public static int[] Ids(Tensor tensor) => tensor.DType == DType.I64
-        ? [.. tensor.Span<long>().ToArray().Select(id => checked((int)id))]
+        ? [.. tensor.Span<long>().ToArray().Select(id => id is >= 0 and <= int.MaxValue ? (int)id : -1)]
         : tensor.Span<int>().ToArray();
 
     List<ImagePatches> Pictures(int batch)
@@ -51,8 +64,18 @@ public sealed class TokenSamples : ISampleSource
             return [];
         if (source.Find($"image_grid_thw.{batch}") is null)
             throw new QuantizationException($"{origin}: pixel_values.{batch} without image_grid_thw.{batch}.");
+        Expect($"pixel_values.{batch}", "F32 [patches, values]", spec => spec.DType == DType.F32 && spec.Shape.Rank == 2);
+        Expect($"image_grid_thw.{batch}", "I64 [pictures, 3]",
+            spec => spec.DType is DType.I64 or DType.I32 && spec.Shape.Rank == 2 && spec.Shape[1] == 3);
         return Pictures(
             source.Load($"pixel_values.{batch}"), source.Load($"image_grid_thw.{batch}"), $"{origin}: image_grid_thw.{batch}");
+    }
+
+    void Expect(string name, string expected, Func<TensorSpec, bool> holds)
+    {
+        var spec = source.Find(name)!;
+        if (!holds(spec))
+            throw new QuantizationException($"{origin}: {name}: {expected} expected, found {spec.DType.Name()} {spec.Shape}.");
     }
 
     /// <summary>Cuts the patches of several pictures apart.</summary>

@@ -10,11 +10,12 @@ public sealed record Setting(string Name, string Value);
 /// <param name="Calibration">Where the samples came from; null without data.</param>
 /// <param name="TextTokens">Calibration tokens by modality.</param>
 /// <param name="PeakBytes">Largest resident set of the process.</param>
-/// <param name="SpilledBytes">Activations written to disk for want of memory.</param>
+/// <param name="PeakActivationBytes">Most activations there were between two stages, in memory.</param>
+/// <param name="SpilledBytes">Activations written to disk by the last process of the run, because the budget was used up.</param>
 public sealed record RunReport(
     string Tool, string Model, string ModelType, DateTimeOffset Finished, IReadOnlyList<Setting> Settings,
     string? Calibration, int Samples, long TextTokens, long VisionTokens,
-    long BytesBefore, long BytesAfter, double Seconds, long PeakBytes, long SpilledBytes, bool Resumed,
+    long BytesBefore, long BytesAfter, double Seconds, long PeakBytes, long PeakActivationBytes, long SpilledBytes, bool Resumed,
     IReadOnlyList<StageReport> Stages, IReadOnlyList<string> KeptModules, IReadOnlyList<string> Warnings)
 {
     [JsonIgnore]
