@@ -40,7 +40,7 @@ static class EvalCommand
 
             var end = folder.StopTokens() is [var first, ..] ? first
                 : throw new UsageException("Neither generation_config.json nor config.json names an end-of-sequence token.");
-            var display = new ProgressDisplay(terminal, parsed.GetValue(json));
+            var display = new ProgressDisplay(terminal, json: false);
             var evaluator = new Evaluator(folder.Generator(), folder.Prompts,
                 new EvalOptions(end, parsed.GetValue(length)), other?.Generator());
             var scores = evaluator.Run(set, new Direct<double>(done => display.Show("evaluating", "", done)), cancellation);

@@ -54,11 +54,11 @@ sealed class RequestOptions
 
     public RunOptions Run(ParseResult parsed)
     {
-        var shardBytes = Units.ParseBytes(parsed.GetRequiredValue(shard));
+        var shardBytes = Units.ParseBytes(parsed.GetRequiredValue(shard), shard.Name);
         if (shardBytes == 0)
             throw new UsageException("--max-shard-size: more than nothing expected.");
         return new RunOptions(parsed.GetValue(calibration), parsed.GetValue(samples), CommonOptions.ParseTarget(parsed.GetValue(target)),
-            Units.ParseBytes(parsed.GetRequiredValue(budget)), shardBytes);
+            Units.ParseBytes(parsed.GetRequiredValue(budget), budget.Name), shardBytes);
     }
 
     /// <summary>

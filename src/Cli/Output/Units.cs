@@ -31,8 +31,9 @@ static class Units
     public static string Percent(double share) => (100 * share).ToString("0.##", CultureInfo.InvariantCulture) + " %";
 
     /// <summary>Reads <c>64MiB</c>, <c>5GB</c>, <c>1.5 GiB</c> or plain bytes.</summary>
+    /// <param name="option">Where the text comes from, for the error.</param>
     /// <exception cref="UsageException">The text is no size.</exception>
-    public static long ParseBytes(string text)
+    public static long ParseBytes(string text, string option)
     {
         var trimmed = text.Trim();
         var digits = trimmed.TakeWhile(c => char.IsAsciiDigit(c) || c == '.').Count();
@@ -53,6 +54,6 @@ static class Units
         return factor > 0 && double.TryParse(trimmed[..digits], NumberStyles.Float, CultureInfo.InvariantCulture, out var number)
             && number * factor < long.MaxValue
             ? (long)(number * factor)
-            : throw new UsageException($"'{text}' is no size; expected something like 64MiB or 5GB.");
+            : throw new UsageException($"{option}: '{text}' is no size; expected something like 64MiB or 5GB.");
     }
 }

@@ -1,4 +1,5 @@
 using Nibble.Cli.Commands;
+using Nibble.Models;
 using Nibble.Quant;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
@@ -44,12 +45,12 @@ static class RecipeFile
     {
         var algorithm = Algorithm.Max;
         KeyValueFormat? keyValues = null;
-        var rules = Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)).ToList();
+        var rules = Skipped().ToList();
         foreach (var (key, value) in root.Children)
             switch (Text(key, path))
             {
                 case "algorithm":
-                    algorithm = CommonOptions.ParseAlgorithm(Text(value, path));
+                    algorithm = At(value, path, CommonOptions.ParseAlgorithm);
                     break;
                 case "kv":
                     keyValues = Text(value, path) is CommonOptions.NoCacheFormat ? null : Schemes.FindKeyValues(Text(value, path))
@@ -85,7 +86,25 @@ static class RecipeFile
             _ => CommonOptions.FindScheme(format, problem => Bad(node, path, $"format '{format}': {problem}")),
         };
         var glob = new Glob(modules);
-        return scope == "all" ? [new Rule(glob, scheme)] : CommonOptions.ParseScope(scope).Select(part => new Rule(glob, scheme, part));
+        var parts = mapping.Children.FirstOrDefault(child => child.Key is YamlScalarNode { Value: "scope" }).Value is { } named && scope != "all"
+            ? At(named, path, CommonOptions.ParseScope).Select(part => (Scope?)part) : [null];
+        var rules = parts.Select(part => new Rule(glob, scheme, part));
+        return modules == "*" ? rules.Concat(Skipped()) : rules; // only a rule that names the head takes it in
+    }
+
+    static IEnumerable<Rule> Skipped() => Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null));
+
+    /// <summary>Reads a value as the option of the same name does, and says where it was wrong.</summary>
+    static T At<T>(YamlNode node, string path, Func<string, T> parse)
+    {
+        try
+        {
+            return parse(Text(node, path));
+        }
+        catch (UsageException error)
+        {
+            throw Bad(node, path, error.Message.TrimStart('-'));
+        }
     }
 
     static string Text(YamlNode node, string path) => node is YamlScalarNode { Value: { } text } ? text

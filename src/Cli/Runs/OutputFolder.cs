@@ -12,8 +12,9 @@ static class OutputFolder
     {
         if (Same(output, model))
             throw new CheckpointException(output, "the output folder is the folder the model is read from; another one expected");
-        if (File.Exists(output))
-            throw new CheckpointException(output, "a folder expected, found a file");
+        for (var place = new DirectoryInfo(Path.GetFullPath(output)); place is not null; place = place.Parent)
+            if (File.Exists(place.FullName))
+                throw new CheckpointException(place.FullName, "a folder expected, found a file");
         if (overwrite || !Directory.Exists(output) || Directory.Exists(Path.Combine(output, ".nibble")))
             return;
         if (Directory.EnumerateFileSystemEntries(output).FirstOrDefault() is { } entry)

@@ -161,6 +161,6 @@ static class Charts
         return words.Length > 1 && words[^1].All(char.IsAsciiDigit) ? $"{(words[0] == "model" ? "" : words[0] + " ")}{words[^1]}" : words[^1];
     }
 
-    static string Format(double value) =>
-        value.ToString(Math.Abs(value) is 0 or (>= 1e-3 and < 1e5) ? "0.####" : "0.##e+0", CultureInfo.InvariantCulture);
+    static string Format(double value) => value.ToString(
+        Math.Abs(value) switch { 0 => "0", < 1e-3 or >= 1e5 => "0.##e+0", < 1 => "0.####", < 100 => "0.##", _ => "0.#" }, CultureInfo.InvariantCulture);
 }
