@@ -35,7 +35,7 @@ public sealed class InterruptionTests : IDisposable
     public void Killed_at_any_moment_a_run_continues_to_the_same_bytes()
     {
         var clock = Stopwatch.StartNew();
-        using (var whole = new Child(Place("whole"), Quantize(12)))
+        using (var whole = new Child(Place("whole"), Quantize(6)))
             whole.Good();
         var length = clock.Elapsed; // of the first, slowest run: the fractions below are of the time later ones take
         var expected = Fingerprint(folder.In("whole/out"));
@@ -47,7 +47,7 @@ public sealed class InterruptionTests : IDisposable
         {
             Assert.True(run < 200, $"only {kills} of {run} runs were long enough to be killed");
             var place = Place($"killed{finished}");
-            using var child = new Child(place, Quantize(12));
+            using var child = new Child(place, Quantize(6));
             if (child.Kill(length * (0.2 + 0.8 * random.NextDouble())))
             {
                 kills++;
@@ -62,7 +62,7 @@ public sealed class InterruptionTests : IDisposable
             Assert.Equal(expected, Fingerprint(Path.Combine(place, "out")));
             finished++;
         }
-        using var last = new Child(Place($"killed{finished}"), Quantize(12));
+        using var last = new Child(Place($"killed{finished}"), Quantize(6));
         last.Good();
         Assert.Equal(expected, Fingerprint(folder.In($"killed{finished}/out")));
     }
