@@ -69,7 +69,7 @@ public sealed class ReportTests : IDisposable
     }
 
     [Fact]
-    public void A_browser_shows_every_chart_and_the_table()
+    public async Task A_browser_shows_every_chart_and_the_table()
     {
         var browser = Browsers.FirstOrDefault(File.Exists);
         Assert.SkipWhen(browser is null, "Chromium is not installed.");
@@ -79,10 +79,10 @@ public sealed class ReportTests : IDisposable
             "--disable-sync", "--disable-dev-shm-usage", $"--user-data-dir={folder.In("profile")}", "--dump-dom", $"file://{Output}/report.html",
         ])
         { RedirectStandardOutput = true, RedirectStandardError = true })!;
-        var errors = process.StandardError.ReadToEndAsync();
-        var dom = process.StandardOutput.ReadToEnd();
+        var errors = process.StandardError.ReadToEndAsync(TestContext.Current.CancellationToken);
+        var dom = await process.StandardOutput.ReadToEndAsync(TestContext.Current.CancellationToken);
         Assert.True(process.WaitForExit(TimeSpan.FromSeconds(60)));
-        Assert.True(dom.Contains("</html>", StringComparison.Ordinal), errors.Result);
+        Assert.True(dom.Contains("</html>", StringComparison.Ordinal), await errors);
         Assert.Equal(4, dom.Split("<svg ").Length - 1);
         Assert.Equal(21 * 3, dom.Split("<circle ").Length - 1);
         Assert.Equal(21, dom.Split("<td>nvfp4</td>").Length - 1);

@@ -23,6 +23,9 @@ public sealed class VerbTests
         ["doctor"] = ["--json"],
     };
 
+    /// <summary>Options of other verbs that descriptions speak of.</summary>
+    static readonly string[] Mentioned = ["--format"];
+
     public static TheoryData<string> Verbs => [.. Options.Keys];
 
     [Fact]
@@ -41,7 +44,7 @@ public sealed class VerbTests
         foreach (var option in Options[verb])
             Assert.Contains(option, help.Output, StringComparison.Ordinal);
         var listed = help.Output.Split([' ', ',', '\n']).Where(word => word.StartsWith("--", StringComparison.Ordinal) && word.Length > 2);
-        Assert.Empty(listed.Select(word => word.TrimEnd('.', ';', ':')).Except([.. Options[verb], "--help"]).Where(word => !help.Output.Contains(word + " beside")));
+        Assert.Subset([.. Options[verb], "--help", .. Mentioned], listed.Select(word => word.TrimEnd('.', ';', ':', ')')).ToHashSet());
     }
 
     [Fact]
