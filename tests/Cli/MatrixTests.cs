@@ -93,7 +93,9 @@ public sealed class MatrixTests
         var asked = CommandRun.Of("verify", folder.In("out"), "--target", "vllm");
         Assert.Equal(ExitCode.VerificationFailed, asked.Code);
         Assert.Contains("algorithm-accepted", Assert.Single(asked.Output.Trim().Split('\n')), StringComparison.Ordinal);
-        Assert.Equal(ExitCode.VerificationFailed,
-            CommandRun.Of("quantize", Models.Text, "--format", "mxfp4", "--target", "sglang", "-o", folder.In("asked")).Code);
+        foreach (var verb in (string[])["plan", "quantize"])
+            CommandRun.Refused(ExitCode.BadInput, ["--target sglang", "mxfp4"],
+                verb, Models.Text, "--format", "mxfp4", "--target", "sglang", "-o", folder.In("asked"));
+        Assert.False(Directory.Exists(folder.In("asked")));
     }
 }

@@ -44,7 +44,7 @@ public sealed class VerbTests
         foreach (var option in Options[verb])
             Assert.Contains(option, help.Output, StringComparison.Ordinal);
         var listed = help.Output.Split([' ', ',', '\n']).Where(word => word.StartsWith("--", StringComparison.Ordinal) && word.Length > 2);
-        Assert.Subset([.. Options[verb], "--help", .. Mentioned], listed.Select(word => word.TrimEnd('.', ';', ':', ')')).ToHashSet());
+        Assert.Subset(Options[verb].Concat(Mentioned).Append("--help").ToHashSet(), listed.Select(word => word.TrimEnd('.', ';', ':', ')')).ToHashSet());
     }
 
     [Fact]

@@ -44,6 +44,7 @@ static class PlanCommand
                 OutputFolder.Check(folder, model.Path, overwrite: false);
             var plan = model.Plan(recipe, out var unused);
             var options = request.Run(parsed);
+            options.Target.Check(plan);
             var data = plan.NeedsData && plan.Problems.Count == 0 ? CalibrationFiles.Open(model, options) : null;
             var forecast = Forecasts.Of(model, plan, options, parsed.GetValue(output), data);
             if (parsed.GetValue(json))

@@ -29,6 +29,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         var clock = Stopwatch.StartNew();
         OutputFolder.Check(output, model.Path, overwrite);
         var plan = model.Plan(recipe, out var unused);
+        options.Target.Check(plan);
         if (plan.Problems.Count > 0)
             throw new QuantizationException(string.Join("\n", plan.Problems));
         var data = plan.NeedsData ? CalibrationFiles.Open(model, options) : null;
@@ -45,8 +46,10 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         });
         var resumed = writer.Finished.Count > 0;
         CopyKept(writer, plan, display, cancellation);
-        var quantizer = new Quantizer(model.Network, model.Files, plan,
-            new QuantizerOptions(options.ActivationBudget, Path.Combine(output, ".nibble", "activations")));
+        var spill = Path.Combine(output, ".nibble", "activations");
+        if (Directory.Exists(spill))
+            Directory.Delete(spill, recursive: true); // of a process that was killed; the writer keeps others out
+        var quantizer = new Quantizer(model.Network, model.Files, plan, new QuantizerOptions(options.ActivationBudget, spill));
         var stages = Quantize(quantizer, writer, plan, data?.Samples, display, cancellation);
 
         var report = Report(plan, data, stages, resumed, clock.Elapsed) with

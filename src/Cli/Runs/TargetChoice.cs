@@ -1,4 +1,6 @@
 using Nibble.Export.Verification;
+using Nibble.Quant;
+using Nibble.Quant.Planning;
 
 namespace Nibble.Cli.Runs;
 
@@ -10,6 +12,14 @@ namespace Nibble.Cli.Runs;
 sealed record TargetChoice(Target Target, string Name, bool Asked)
 {
     static readonly string[] Acceptance = ["algorithm-accepted", "cache-accepted"];
+
+    /// <summary>Holds a plan to the runtime the user named, before anything is written.</summary>
+    /// <exception cref="QuantizationException">It would not load the checkpoint.</exception>
+    public void Check(Plan plan)
+    {
+        if (Asked && CheckpointVerifier.Refusals(Target, plan.Quantized.Select(module => module.Scheme!), plan.Recipe.KeyValues) is [var refusal, ..])
+            throw new QuantizationException($"--target {Name} would not load this: {refusal}.");
+    }
 
     /// <summary>Opens the checkpoint again and checks it.</summary>
     public Verdict Verify(string checkpoint)

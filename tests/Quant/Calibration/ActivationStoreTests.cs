@@ -58,7 +58,7 @@ public sealed class ActivationStoreTests
             Assert.Equal(Draw.Tensor(1, Rows, Width).Span<float>().ToArray(), store.Take(0).Hidden.Span<float>().ToArray());
             Assert.Equal(Draw.Tensor(2, 2, Width).Span<float>().ToArray(), pass.ImageFeatures!.Span<float>().ToArray());
         }
-        Assert.False(Directory.Exists(folder.In("spill")));
+        Assert.Equal("000000.bin", Path.GetFileName(Assert.Single(Directory.GetFiles(folder.In("spill"))))); // not ours to remove
     }
 
     /// <summary>A network without stages.</summary>
