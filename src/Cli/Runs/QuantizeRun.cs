@@ -44,9 +44,9 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         });
         var resumed = writer.Finished.Count > 0;
         CopyKept(writer, plan, display, cancellation);
-        var stages = Quantize(writer, plan, data?.Samples, display, cancellation);
+        var (stages, spilled) = Quantize(writer, plan, data?.Samples, display, cancellation);
 
-        var report = Report(plan, data, stages, resumed, clock.Elapsed);
+        var report = Report(plan, data, stages, spilled, resumed, clock.Elapsed);
         writer.Complete(SideFiles(plan, report));
         var findings = CheckpointVerifier.Verify(output, options.Target);
         return new QuantizeResult(output, report, options.Target, findings);
@@ -61,18 +61,19 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             cancellation.ThrowIfCancellationRequested();
             if (!writer.Finished.Contains(tensor.Name))
                 writer.Write(tensor.Name, model.Files.Load(tensor.Name));
+            model.Files.Load(tensor.Name).Evict();
             done += tensor.Bytes;
             display.Show("copying", tensor.Name, CopyShare * done / total);
         }
         writer.Checkpoint();
     }
 
-    IReadOnlyList<StageReport> Quantize(
+    (IReadOnlyList<StageReport> Stages, long Spilled) Quantize(
         CheckpointWriter writer, Plan plan, ISampleSource? samples, ProgressDisplay display, CancellationToken cancellation)
     {
         var quantizer = new Quantizer(model.Network, model.Files, plan,
             new QuantizerOptions(options.ActivationBudget, Path.Combine(output, ".nibble", "activations")));
-        return quantizer.Run(samples, new ModelOptSink(writer), new Direct<Progress>(progress =>
+        var stages = quantizer.Run(samples, new ModelOptSink(writer), new Direct<Progress>(progress =>
         {
             var done = CopyShare + (1 - CopyShare) * progress.Done;
             if (progress.Resumed)
@@ -80,9 +81,10 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             display.Show(progress.Phase == Phase.Forward ? "calibrating" : "quantizing",
                 $"{progress.Stage} ({progress.StageIndex + 1} of {progress.StageCount})", done);
         }), cancellation);
+        return (stages, quantizer.SpilledBytes);
     }
 
-    RunReport Report(Plan plan, CalibrationFiles? data, IReadOnlyList<StageReport> stages, bool resumed, TimeSpan elapsed)
+    RunReport Report(Plan plan, CalibrationFiles? data, IReadOnlyList<StageReport> stages, long spilled, bool resumed, TimeSpan elapsed)
     {
         var modules = stages.SelectMany(stage => stage.Modules).ToList();
         var warnings = model.Files.Folder.Warnings.ToList();
@@ -98,7 +100,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             ],
             data?.Path, data?.Samples.Count ?? 0,
             modules.Select(module => module.TextTokens).DefaultIfEmpty(0).Max(), modules.Select(module => module.VisionTokens).DefaultIfEmpty(0).Max(),
-            plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, ProcessMemory.PeakBytes, 0, resumed, stages, plan.KeptModules, warnings);
+            plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, ProcessMemory.PeakBytes, spilled, resumed, stages, plan.KeptModules, warnings);
     }
 
     IEnumerable<SideFile> SideFiles(Plan plan, RunReport report) =>
