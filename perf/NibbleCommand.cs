@@ -33,10 +33,13 @@ static class NibbleCommand
     }
 
     /// <summary>The same, where anything but success ends the benchmark.</summary>
-    public static CommandResult Expect(params string[] arguments)
+    public static CommandResult Expect(params string[] arguments) => Expect([0], arguments);
+
+    /// <summary>The same, where any other exit code than these ends the benchmark.</summary>
+    public static CommandResult Expect(ReadOnlySpan<int> codes, string[] arguments)
     {
         var result = Run(arguments);
-        return result.ExitCode == 0 ? result
+        return codes.Contains(result.ExitCode) ? result
             : throw new InvalidOperationException($"nibble {string.Join(' ', arguments)} exits with {result.ExitCode}:\n{result.Error}");
     }
 

@@ -15,7 +15,7 @@ sealed class StreamBenchmark(TextWriter output, string folder)
 
     // 48 · 256 tokens of 2048 floats are 96 MiB: a third of the hidden states has to wait on disk.
     const int Samples = 48, SampleTokens = 256;
-    const int WarmRounds = 3;
+    const int Rounds = 3;
 
     bool held = true;
 
@@ -28,9 +28,9 @@ sealed class StreamBenchmark(TextWriter output, string folder)
         var bytes = Bytes(Model);
         output.WriteLine($"checkpoint   {bytes / 1e9:F2} GB of BF16 in {Directory.GetFiles(Model, "*.safetensors").Length} files, " +
             $"one block {SyntheticModel.BlockBytes >> 20} MiB, largest tensor {SyntheticModel.LargestTensorBytes >> 20} MiB");
-        Throughput("warm cache", WarmRounds, FileCache.Warm);
+        Throughput("warm cache", FileCache.Warm);
         if (FileCache.CanDrop)
-            Throughput("cold cache", 1, FileCache.Drop);
+            Throughput("cold cache", FileCache.Drop);
         Calibrated();
         return held;
     }
@@ -52,10 +52,10 @@ sealed class StreamBenchmark(TextWriter output, string folder)
     }
 
     /// <summary>A copy and a quantization in turn, each beginning with the same state of the file cache; both end on the disk.</summary>
-    void Throughput(string state, int rounds, Action<string> prepare)
+    void Throughput(string state, Action<string> prepare)
     {
         var (copies, runs, shares, peaks) = (new List<double>(), new List<double>(), new List<double>(), new List<double>());
-        for (var round = 0; round < rounds; round++)
+        for (var round = 0; round < Rounds; round++)
         {
             var copy = Fresh("copy");
             prepare(Model);
