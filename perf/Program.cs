@@ -1,5 +1,7 @@
 using Nibble.Perf.Formats;
 using Nibble.Perf.Ops;
+using Nibble.Perf.Quality;
+using Nibble.Perf.Streaming;
 
 namespace Nibble.Perf;
 
@@ -7,8 +9,11 @@ static class Program
 {
     const string Usage = """
         usage: dotnet run -c Release --project perf -- <what>
-          gemm    matrix products against this machine's arithmetic peak and read bandwidth
-          formats number formats: quantizing, decoding and rounding against the read bandwidth
+          gemm               matrix products against this machine's arithmetic peak and read bandwidth
+          formats            number formats: quantizing, decoding and rounding against the read bandwidth
+          stream [folder]    a checkpoint of 2.2 GB: peak memory with calibration, speed without against a file copy
+          quality [model]    every format on a model with evaluation data (samples/shapes-vlm): the table of the README
+          startup [nibble]   `nibble --help`, of a published executable if one is named
         """;
 
     static int Main(string[] args)
@@ -21,9 +26,39 @@ static class Program
             case ["formats"]:
                 FormatBenchmarks.Run(Console.Out);
                 return 0;
+            case ["stream"]:
+                return Stream();
+            case ["stream", var folder]:
+                return Held(new StreamBenchmark(Console.Out, folder).Run());
+            case ["quality"]:
+                FormatTable.Run(Console.Out, "samples/shapes-vlm");
+                return 0;
+            case ["quality", var model]:
+                FormatTable.Run(Console.Out, model);
+                return 0;
+            case ["startup"]:
+                return Held(StartUp.Run(Console.Out, null));
+            case ["startup", var executable]:
+                return Held(StartUp.Run(Console.Out, executable));
             default:
                 Console.Error.WriteLine(Usage);
                 return 2;
         }
     }
+
+    static int Stream()
+    {
+        var folder = Directory.CreateTempSubdirectory("nibble-stream-").FullName;
+        try
+        {
+            return Held(new StreamBenchmark(Console.Out, folder).Run());
+        }
+        finally
+        {
+            Directory.Delete(folder, recursive: true);
+        }
+    }
+
+    /// <summary>A bound that was missed is a failure.</summary>
+    static int Held(bool held) => held ? 0 : 1;
 }

@@ -15,10 +15,13 @@ public sealed record QuantizedModule(PlannedModule Plan, QuantizedWeight Weight,
 /// <summary>The stored scales of one attention module's cache.</summary>
 public sealed record KeyValueScales(string Attention, float KeyScale, float ValueScale);
 
-/// <summary>Where finished modules go at once. A stage that was finished survives the death of the process.</summary>
+/// <summary>
+/// Where finished modules go at once, in running order. A stage that was finished survives the death of the process.
+/// <para>Written to from a thread of its own. The tensors of a module are released when <see cref="Write(QuantizedModule)"/> returns.</para>
+/// </summary>
 public interface IQuantizedSink
 {
-    /// <summary>What was noted when this stage was finished, or null if it is still to be done.</summary>
+    /// <summary>What was noted when this stage was finished, or null if it is still to be done. Asked before anything is written.</summary>
     byte[]? FinishedNote(string stage);
 
     void Write(QuantizedModule module);

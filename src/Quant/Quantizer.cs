@@ -41,21 +41,25 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             throw new QuantizationException("The formats of this plan need calibration data; none was given.");
 
         var stages = LastNeeded();
+        var finished = stages.Where(Mentioned).ToDictionary(stage => stage.Name, stage => sink.FinishedNote(stage.Name));
         var schedule = new Schedule(stages, source, plan, samples?.Count ?? 0, progress);
         using var passes = plan.NeedsData ? new ActivationStore(network, samples!, options.ActivationBudget, options.SpillFolder) : null;
+        using var readAhead = new ReadAhead(stages, source);
+        using var writes = new WriteBehind(sink);
         var reports = new List<StageReport>();
-        foreach (var stage in stages)
+        for (var i = 0; i < stages.Count; i++)
         {
-            schedule.Begin(stage);
-            var note = Mentioned(stage) ? sink.FinishedNote(stage.Name) : null;
-            var finished = note is null ? null : JsonSerializer.Deserialize(note, ReportJson.Default.StageReport);
-            var report = RunStage(stage, passes, finished, sink, schedule, cancellation);
-            if (report is not null)
+            schedule.Begin(stages[i]);
+            readAhead.Begin(i);
+            var earlier = finished.GetValueOrDefault(stages[i].Name) is { } note
+                ? JsonSerializer.Deserialize(note, ReportJson.Default.StageReport) : null;
+            if (RunStage(stages[i], passes, earlier, writes, schedule, cancellation) is { } report)
                 reports.Add(report);
-            if (finished is not null)
+            if (earlier is not null)
                 schedule.Skip();
             cancellation.ThrowIfCancellationRequested();
         }
+        writes.Complete();
         (PeakActivationBytes, SpilledBytes) = (passes?.PeakBytes ?? 0, passes?.SpilledBytes ?? 0);
         return reports;
     }
@@ -72,13 +76,13 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
     bool Mentioned(StageLoader stage) => modulesOfStage.ContainsKey(stage.Name) || stage.Attentions.Any(plan.Attentions.Contains);
 
     StageReport? RunStage(
-        StageLoader stage, ActivationStore? passes, StageReport? finished, IQuantizedSink sink, Schedule schedule,
+        StageLoader stage, ActivationStore? passes, StageReport? finished, WriteBehind writes, Schedule schedule,
         CancellationToken cancellation)
     {
         var modules = modulesOfStage.GetValueOrDefault(stage.Name, []);
         var watched = finished is null ? modules.Select(module => module.Name).ToHashSet() : [];
         using var tensors = new StageTensors(source);
-        var observed = new ObservedModules(
+        using var observed = new ObservedModules(
             new DenseModules(tensors), watched.Contains, finished is null && plan.Attentions.Count > 0, options.ErrorRows);
 
         var quantization = new StageQuantization(plan, tensors, observed);
@@ -93,11 +97,11 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             return finished;
 
         clock.Restart();
-        var moduleReports = modules.Select(module => quantization.Quantize(module, sink, schedule)).ToList();
-        var keyValues = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, sink)).ToList();
+        var moduleReports = modules.Select(module => quantization.Quantize(module, writes, schedule)).ToList();
+        var keyValues = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, writes)).ToList();
         var report = new StageReport(
             stage.Name, forward.TotalSeconds, clock.Elapsed.TotalSeconds, ProcessMemory.PeakBytes, moduleReports, keyValues);
-        sink.Finish(stage.Name, JsonSerializer.SerializeToUtf8Bytes(report, ReportJson.Default.StageReport));
+        writes.Finish(stage.Name, JsonSerializer.SerializeToUtf8Bytes(report, ReportJson.Default.StageReport));
         return report;
     }
 
@@ -115,6 +119,8 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             loaded.Forward(pass);
             if (!ReferenceEquals(before, pass.Hidden))
                 before?.Dispose();
+            pass.Logits?.Dispose();
+            pass.Logits = null;
             passes.Return(i, pass);
             schedule.Ran(resumed);
         }

@@ -4,6 +4,7 @@ using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
 using Nibble.Quant.Runtime;
 using Nibble.Tensors;
+using Nibble.Tensors.Host;
 using Nibble.Tensors.Ops;
 
 namespace Nibble.Quant;
@@ -20,7 +21,7 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
             AmaxOf(module.Weight.Name);
     }
 
-    public ModuleReport Quantize(PlannedModule module, IQuantizedSink sink, Schedule schedule)
+    public ModuleReport Quantize(PlannedModule module, WriteBehind writes, Schedule schedule)
     {
         var scheme = module.Scheme!;
         var statistics = observed.Layers.GetValueOrDefault(module.Name);
@@ -29,7 +30,6 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
         var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, amax, module.Weight.Name);
         float? inputScale = scheme.NeedsData ? scheme.Activation!.Scale(InputAmax(module)) : null;
 
-        sink.Write(new QuantizedModule(module, quantized, inputScale));
         var packed = new PackedWeight(quantized, scheme.Activation, inputScale ?? 1);
         var report = new ModuleReport(
             module.Name, module.Scope.ToString().ToLowerInvariant(), scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
@@ -38,15 +38,16 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
             Errors.OfOutput(weight, packed, statistics?.Rows(Modality.Vision)),
             statistics?.AmaxOf(Modality.Text), statistics?.AmaxOf(Modality.Vision),
             statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
+        writes.Write(new QuantizedModule(module, quantized, inputScale)); // last: it takes the codes
         schedule.Quantized(module.Name);
         return report;
     }
 
-    public KeyValueReport Scales(string attention, IQuantizedSink sink)
+    public KeyValueReport Scales(string attention, WriteBehind writes)
     {
         var statistics = observed.KeyValueStatistics[attention];
         var format = plan.Recipe.KeyValues!;
-        sink.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
+        writes.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
         return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
     }
 
@@ -67,19 +68,24 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
 /// <summary>Relative squared errors.</summary>
 static class Errors
 {
+    /// <summary>Elements a thread takes at a time.</summary>
+    const int PieceElements = 1 << 17;
+
     /// <summary>‖W − Ŵ‖² / ‖W‖².</summary>
     public static double OfWeight(Tensor weight, QuantizedWeight quantized)
     {
-        var rows = quantized.Rows;
+        var (rows, columns) = (quantized.Rows, quantized.Columns);
         var partial = new (double Difference, double Size)[rows];
-        Parallel.For(0, rows, () => (new float[quantized.Columns], new float[quantized.Columns]), (row, _, buffers) =>
+        Threads.For(rows, Math.Max(1, PieceElements / columns), (start, end) =>
         {
-            var (original, decoded) = buffers;
-            Tensors.Convert.ToF32(weight, (long)row * quantized.Columns, original);
-            quantized.Decode(row, 0, decoded);
-            partial[row] = (Square(original, decoded), TensorPrimitives.SumOfSquares<float>(original));
-            return buffers;
-        }, _ => { });
+            var (original, decoded) = (new float[columns], new float[columns]);
+            for (var row = start; row < end; row++)
+            {
+                Tensors.Convert.ToF32(weight, (long)row * columns, original);
+                quantized.Decode(row, 0, decoded);
+                partial[row] = (Square(original, decoded), TensorPrimitives.SumOfSquares<float>(original));
+            }
+        });
         return Ratio(partial.Sum(part => part.Difference), partial.Sum(part => part.Size));
     }
 

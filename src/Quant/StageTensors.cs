@@ -2,7 +2,10 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant;
 
-/// <summary>The tensors of one stage: read into memory once, whoever asks, and released together.</summary>
+/// <summary>
+/// The tensors of one stage: read into memory once, whoever asks, and released together. Mapped ones stay valid, but their pages no
+/// longer count as memory of this process.
+/// </summary>
 sealed class StageTensors(ITensorSource source) : ITensorSource, IDisposable
 {
     readonly Dictionary<string, Tensor> loaded = [];
@@ -19,6 +22,8 @@ sealed class StageTensors(ITensorSource source) : ITensorSource, IDisposable
         foreach (var tensor in loaded.Values)
             if (tensor.Storage is NativeStorage)
                 tensor.Dispose();
+            else
+                tensor.Evict();
         loaded.Clear();
     }
 }

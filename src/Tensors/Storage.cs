@@ -1,4 +1,5 @@
 using System.IO.MemoryMappedFiles;
+using Nibble.Tensors.Host;
 
 namespace Nibble.Tensors;
 
@@ -16,6 +17,15 @@ public abstract unsafe class Storage : IDisposable
         Release();
         GC.SuppressFinalize(this);
     }
+
+    /// <summary>These bytes will be read soon: starts bringing them into memory where they are a file's. Safe on any thread.</summary>
+    public virtual void Prefetch(long offset, long bytes) { }
+
+    /// <summary>
+    /// These bytes will not be read soon: the process gives up their memory where they are a file's, and gets them back from the file
+    /// when it touches them.
+    /// </summary>
+    public virtual void Evict(long offset, long bytes) { }
 
     ~Storage() => Release();
 
@@ -63,6 +73,19 @@ public sealed unsafe class MappedStorage : Storage
         byte* pointer = null;
         view.SafeMemoryMappedViewHandle.AcquirePointer(ref pointer);
         Pointer = pointer + view.PointerOffset;
+    }
+
+    public override void Prefetch(long offset, long bytes) => Pages.Fetch(Part(offset, bytes), bytes);
+
+    public override void Evict(long offset, long bytes) => Pages.Drop(Part(offset, bytes), bytes);
+
+    byte* Part(long offset, long bytes)
+    {
+        ObjectDisposedException.ThrowIf(Pointer is null, this);
+        ArgumentOutOfRangeException.ThrowIfNegative(bytes);
+        ArgumentOutOfRangeException.ThrowIfNegative(offset);
+        ArgumentOutOfRangeException.ThrowIfGreaterThan(offset, Bytes - bytes);
+        return Pointer + offset;
     }
 
     protected override void Release()

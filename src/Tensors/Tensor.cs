@@ -112,6 +112,12 @@ public sealed unsafe class Tensor : IDisposable
         return copy;
     }
 
+    /// <summary>Says that the elements are read soon; see <see cref="Storage.Prefetch"/>.</summary>
+    public void Prefetch() => Storage.Prefetch(offset, Bytes);
+
+    /// <summary>Says that the elements are not read soon; see <see cref="Storage.Evict"/>. They stay valid.</summary>
+    public void Evict() => Storage.Evict(offset, Bytes);
+
     /// <summary>Releases the storage, for every tensor that shares it.</summary>
     public void Dispose() => Storage.Dispose();
 

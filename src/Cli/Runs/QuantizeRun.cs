@@ -99,6 +99,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             cancellation.ThrowIfCancellationRequested();
             if (!writer.Finished.Contains(tensor.Name))
                 writer.Write(tensor.Name, model.Files.Load(tensor.Name));
+            model.Files.Load(tensor.Name).Evict();
             done += tensor.Bytes;
             display.Show("copying", tensor.Name, CopyShare * done / total);
         }

@@ -3,7 +3,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Export.Verification;
 
-/// <summary>Rules on the numbers themselves. Every byte of the checkpoint is read once.</summary>
+/// <summary>Rules on the numbers themselves. Every byte of the checkpoint is read once, and its pages given up again.</summary>
 static class ValueRules
 {
     const int Stretch = 1 << 16;
@@ -62,6 +62,7 @@ static class ValueRules
         for (var i = 0L; i < tensor.Elements; i++)
             if (((float*)tensor.Pointer)[i] is var value && !(float.IsFinite(value) && value > 0))
                 return value;
+        tensor.Evict();
         return null;
     }
 
@@ -73,6 +74,7 @@ static class ValueRules
             if (bytes.IndexOfAny(bad) is var at and >= 0)
                 return (start + at, bytes[at]);
         }
+        tensor.Evict();
         return null;
     }
 
@@ -89,6 +91,7 @@ static class ValueRules
                 if (!float.IsFinite(values[i]))
                     return start + i;
         }
+        tensor.Evict();
         return -1;
     }
 }

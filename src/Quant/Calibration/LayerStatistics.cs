@@ -6,7 +6,7 @@ namespace Nibble.Quant.Calibration;
 /// <param name="name">The module, for errors.</param>
 /// <param name="width">Inputs of the module.</param>
 /// <param name="keptRows">How many input rows of each modality are kept to measure the output error with.</param>
-public sealed class LayerStatistics(string name, int width, int keptRows)
+public sealed class LayerStatistics(string name, int width, int keptRows) : IDisposable
 {
     readonly Kept[] kept = [new(width, keptRows), new(width, keptRows)];
     readonly long[] tokens = new long[2];
@@ -43,8 +43,15 @@ public sealed class LayerStatistics(string name, int width, int keptRows)
         }
     }
 
+    /// <summary>Releases the kept rows.</summary>
+    public void Dispose()
+    {
+        foreach (var rows in kept)
+            rows.Dispose();
+    }
+
     /// <summary>Rows at a stride that doubles whenever the buffer is full: an even spread of however many come.</summary>
-    sealed class Kept(int width, int capacity)
+    sealed class Kept(int width, int capacity) : IDisposable
     {
         Tensor? buffer;
         int count;
@@ -65,6 +72,8 @@ public sealed class LayerStatistics(string name, int width, int keptRows)
         }
 
         public Tensor? Rows() => count == 0 ? null : buffer!.Slice(0, count);
+
+        public void Dispose() => buffer?.Dispose();
 
         void Thin()
         {

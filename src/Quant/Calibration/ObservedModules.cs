@@ -8,7 +8,7 @@ namespace Nibble.Quant.Calibration;
 /// and are released with it.
 /// </summary>
 public sealed class ObservedModules(
-    IModuleSource inner, Func<string, bool> watched, bool watchKeyValues, int keptRows) : IModuleSource
+    IModuleSource inner, Func<string, bool> watched, bool watchKeyValues, int keptRows) : IModuleSource, IDisposable
 {
     readonly Dictionary<string, LayerStatistics> layers = [];
     readonly Dictionary<string, KeyValueStatistics> keyValues = [];
@@ -33,6 +33,13 @@ public sealed class ObservedModules(
 
     public IKeyValueFilter? KeyValues(string attention) =>
         watchKeyValues ? keyValues[attention] = new KeyValueStatistics(attention) : inner.KeyValues(attention);
+
+    /// <summary>Releases the rows its statistics kept.</summary>
+    public void Dispose()
+    {
+        foreach (var statistics in layers.Values)
+            statistics.Dispose();
+    }
 
     Func<int, Modality> Modality(Tensor x)
     {
