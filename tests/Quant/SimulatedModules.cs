@@ -1,0 +1,42 @@
+using Nibble.Export;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
+using Nibble.Tensors.Ops;
+
+namespace Nibble.Tests.Quant;
+
+/// <summary>
+/// ModelOpt's simulated weights in place of the codes of a written checkpoint; how activations, keys and values are rounded, and their
+/// scales, are the checkpoint's.
+/// </summary>
+sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written) : IModuleSource
+{
+    public ILinearWeight Linear(string module)
+    {
+        var weight = source.Load(module + ".weight");
+        return written.Quantization!.Linear(module) is { } stored
+            ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight)), stored.Scheme.Activation, stored.InputScale)
+            : new DenseWeight(weight);
+    }
+
+    public IKeyValueFilter? KeyValues(string attention) => written.KeyValues(attention);
+
+    sealed class Simulated(DenseWeight weight, ActivationFormat? activation, float inputScale) : ILinearWeight
+    {
+        public int Rows => weight.Rows;
+
+        public int Columns => weight.Columns;
+
+        public long Bytes => weight.Bytes;
+
+        public void Decode(int row, int column, Span<float> destination) => weight.Decode(row, column, destination);
+
+        public void Multiply(Tensor x, Tensor y)
+        {
+            using var rounded = x.Clone();
+            for (var row = 0; row < rounded.Rows; row++)
+                activation?.Round(rounded.Row(row), inputScale);
+            weight.Multiply(rounded, y);
+        }
+    }
+}
