@@ -44,7 +44,8 @@ static class FormatTable
         Written by `dotnet run -c Release --project perf -- quality {model}`. The language half is quantized, vision tower, projector,
         embedding and head are not; `--algorithm max` with all of `calib.jsonl` where the format needs data. Every row is a checkpoint on
         disk, loaded again and scored by `nibble eval --against` the original: activations are rounded as the format says, KL divergences
-        are in nats. *Bits per weight* counts the scales and only quantized matrices; *seconds* is the whole `nibble quantize`.
+        are in nats. *Bits per weight* counts the scales and only quantized matrices; *seconds* is the whole `nibble quantize`, on a machine
+        that may have had other work.
 
         {table}
         """;
