@@ -25,7 +25,8 @@ public sealed class ChatTemplate
     }
 
     /// <summary>A checkpoint's template and special tokens.</summary>
-    /// <remarks>chat_template.jinja wins. Else <c>chat_template</c> of tokenizer_config.json: a text, or a list of {name, template}, of which
+    /// <remarks>chat_template.jinja wins. Else <c>chat_template</c> of tokenizer_config.json: a text, or a list of {name,
+    /// template}, of which
     /// "tool_use" serves conversations with tools and "default" the others.</remarks>
     /// <param name="jinjaFile">The text of chat_template.jinja; null when there is none.</param>
     /// <param name="tokenizerConfigJson">The bytes of tokenizer_config.json; empty when there is none.</param>
@@ -35,18 +36,22 @@ public sealed class ChatTemplate
     public static ChatTemplate? FromConfig(string? jinjaFile, ReadOnlySpan<byte> tokenizerConfigJson, string origin) =>
         TokenizerConfig.Read(jinjaFile, tokenizerConfigJson, origin);
 
-    /// <exception cref="ModelException">The template fails on this conversation, or refuses it with a message of its own.</exception>
+    /// <exception cref="ModelException">The template fails on this conversation, or refuses it with a message of its
+    /// own.</exception>
     public string Render(IReadOnlyList<ChatMessage> messages, ChatOptions? options = null) =>
         Render(ChatConversation.From(messages), options).Text;
 
-    /// <exception cref="ModelException">The template fails on this conversation, or refuses it with a message of its own.</exception>
+    /// <exception cref="ModelException">The template fails on this conversation, or refuses it with a message of its
+    /// own.</exception>
     public ChatText Render(ChatConversation conversation, ChatOptions? options = null)
     {
         options ??= ChatOptions.Default;
         var template = (options.Tools is null ? plain : withTools ?? plain)
-            ?? throw new ModelException($"{withTools!.Origin}: this template is for conversations with tools, and no other is named \"default\".");
+            ?? throw new ModelException(
+                $"{withTools!.Origin}: this template is for conversations with tools, and no other is named \"default\".");
         if (options is { AddGenerationPrompt: true, ContinueFinalMessage: true })
-            throw new ModelException($"{template.Origin}: a conversation either continues its final message or opens a new one, not both.");
+            throw new ModelException(
+                $"{template.Origin}: a conversation either continues its final message or opens a new one, not both.");
 
         var continued = options.ContinueFinalMessage ? ContinuedMessage.In(conversation.Messages, template) : null;
         var variables = Variables(continued?.Messages ?? conversation.Messages, options);

@@ -12,7 +12,8 @@ sealed class ContinuedMessage
 
     readonly string origin, text;
 
-    ContinuedMessage(string origin, string text, ListValue messages) => (this.origin, this.text, Messages) = (origin, text, messages);
+    ContinuedMessage(string origin, string text, ListValue messages) =>
+        (this.origin, this.text, Messages) = (origin, text, messages);
 
     /// <summary>The messages with the mark.</summary>
     public ListValue Messages { get; }
@@ -22,7 +23,8 @@ sealed class ContinuedMessage
         if (messages.Values is not [.., DictValue last] || !last.TryGet("content", out var content) || !content.IsTrue)
             throw new ModelException($"{template.Origin}: the final message has no content to continue.");
         if (!template.Source.Contains("content", StringComparison.Ordinal))
-            throw new ModelException($"{template.Origin}: the template never reads a message's content, so no message can be continued.");
+            throw new ModelException(
+                $"{template.Origin}: the template never reads a message's content, so no message can be continued.");
 
         var budget = new Budget();
         var (text, marked) = content switch
@@ -41,7 +43,8 @@ sealed class ContinuedMessage
     {
         var end = page.LastIndexOf(Mark, StringComparison.Ordinal);
         if (end < 0 || !page.Contains(Whitespace.Trim(text), StringComparison.Ordinal))
-            throw new ModelException($"{origin}: the final message does not appear in the rendered conversation, so it cannot be continued.");
+            throw new ModelException(
+                $"{origin}: the final message does not appear in the rendered conversation, so it cannot be continued.");
 
         var kept = page[..end];
         if (end + Mark.Length == page.Length || page[end + Mark.Length] != ' ')

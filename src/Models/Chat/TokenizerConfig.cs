@@ -8,7 +8,8 @@ static class TokenizerConfig
 {
     const string FileName = "tokenizer_config.json";
 
-    static readonly string[] TokenNames = ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
+    static readonly string[] TokenNames =
+        ["bos_token", "eos_token", "unk_token", "sep_token", "pad_token", "cls_token", "mask_token"];
 
     public static ChatTemplate? Read(string? jinjaFile, ReadOnlySpan<byte> json, string origin)
     {

@@ -6,7 +6,8 @@ namespace Nibble.Tests.Models.Chat;
 
 public class ChatConversationTests
 {
-    /// <summary>A typed conversation and the recorded one in JSON give the same text, for every template that accepts it.</summary>
+    /// <summary>A typed conversation and the recorded one in JSON give the same text, for every template that accepts
+    /// it.</summary>
     [Fact]
     public void Typed_messages_are_the_recorded_json()
     {
@@ -27,9 +28,10 @@ public class ChatConversationTests
                     new("bbbbbbbbb", "get_weather", JsonDocument.Parse("""{"city":"<東京>"}""").RootElement),
                 ],
             },
-            new("tool", "3") { ToolCallId = "aaaaaaaaa" }, new("tool", "sunny") { ToolCallId = "bbbbbbbbb" }, new("assistant", "3 and sunny."));
-        Compare("thinking", new("user", "What is 2+2?"), new("assistant", "<think>\nhmm, Ada\n\n</think>\n\n4."), new("user", "And?"),
-            new("assistant", "\n\nDone.") { Reasoning = "\nlonger\n" });
+            new("tool", "3") { ToolCallId = "aaaaaaaaa" }, new("tool", "sunny") { ToolCallId = "bbbbbbbbb" },
+            new("assistant", "3 and sunny."));
+        Compare("thinking", new("user", "What is 2+2?"), new("assistant", "<think>\nhmm, Ada\n\n</think>\n\n4."),
+            new("user", "And?"), new("assistant", "\n\nDone.") { Reasoning = "\nlonger\n" });
     }
 
     [Theory]
@@ -56,7 +58,10 @@ public class ChatConversationTests
         foreach (var name in ChatFixtures.TemplateNames)
         {
             var template = ChatFixtures.Template(name);
-            var options = new ChatOptions { AddGenerationPrompt = true, Now = ChatFixtures.Now, BosToken = "<s>", EosToken = "</s>" };
+            var options = new ChatOptions
+            {
+                AddGenerationPrompt = true, Now = ChatFixtures.Now, BosToken = "<s>", EosToken = "</s>",
+            };
             var expected = Outcome(() => template.Render(ChatFixtures.Conversation(recorded), options).Text);
             Assert.Equal(expected, Outcome(() => template.Render(messages, options)));
             rendered += expected.StartsWith("text: ") ? 1 : 0;

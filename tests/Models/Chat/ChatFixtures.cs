@@ -10,14 +10,18 @@ static class ChatFixtures
 {
     static readonly JsonElement Conversations = Read("conversations.json");
 
-    public static DateTime Now { get; } = DateTime.Parse(Conversations.GetProperty("now").GetString()!, CultureInfo.InvariantCulture);
+    public static DateTime Now { get; } =
+        DateTime.Parse(Conversations.GetProperty("now").GetString()!, CultureInfo.InvariantCulture);
 
     public static JsonElement Tools => Conversations.GetProperty("tools");
 
     public static string[] TemplateNames { get; } =
-        [.. Directory.GetFiles(Repository.Fixture("chat/templates")).Select(path => Path.GetFileNameWithoutExtension(path)!).Order()];
+    [
+        .. Directory.GetFiles(Repository.Fixture("chat/templates"), "*.jinja").Select(Path.GetFileNameWithoutExtension).Order()!,
+    ];
 
-    public static JsonElement Read(string name) => JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("chat/" + name))).RootElement;
+    public static JsonElement Read(string name) =>
+        JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("chat/" + name))).RootElement;
 
     public static string Source(string template) => File.ReadAllText(Repository.Fixture($"chat/templates/{template}.jinja"));
 

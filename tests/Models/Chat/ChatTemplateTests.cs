@@ -34,8 +34,9 @@ public class ChatTemplateTests
         foreach (var recorded in Recorded.GetProperty("generation_spans").EnumerateArray())
         {
             var text = recorded.GetProperty("text").GetString()!;
+            var conversation = ChatFixtures.Conversation(recorded.GetProperty("conversation").GetString()!);
             var rendered = ChatFixtures.Template(recorded.GetProperty("template").GetString()!)
-                .Render(ChatFixtures.Conversation(recorded.GetProperty("conversation").GetString()!), ChatFixtures.Options(recorded));
+                .Render(conversation, ChatFixtures.Options(recorded));
 
             Assert.Equal(text, rendered.Text);
             Assert.Equal(
@@ -66,8 +67,8 @@ public class ChatTemplateTests
     [Fact]
     public void An_error_names_the_template_the_line_and_the_templates_own_words()
     {
-        var error = Assert.Throws<ModelException>(() =>
-            ChatTemplate.Parse("{{ messages[0].role }}\n{{ raise_exception('no ' ~ 1) }}", "some/chat_template.jinja").Render([new("user", "x")]));
+        var refusing = ChatTemplate.Parse("{{ messages[0].role }}\n{{ raise_exception('no ' ~ 1) }}", "some/chat_template.jinja");
+        var error = Assert.Throws<ModelException>(() => refusing.Render([new("user", "x")]));
         Assert.Equal("some/chat_template.jinja, line 2: no 1", error.Message);
 
         error = Assert.Throws<ModelException>(() => ChatTemplate.Parse("a\nb\n{% for x in y %}\n", "t.jinja"));
@@ -100,7 +101,8 @@ public class ChatTemplateTests
             if (expected is not null)
                 return $"{recorded}\nfailed: {error.Message}";
             // Transformers' own errors are worded for Python callers; the template's and the language's are kept.
-            return recorded.GetProperty("error").GetString() == "ValueError" || error.Message.EndsWith(recorded.GetProperty("message").GetString()!)
+            return recorded.GetProperty("error").GetString() == "ValueError"
+                || error.Message.EndsWith(recorded.GetProperty("message").GetString()!)
                 ? null
                 : $"{recorded}\nfailed otherwise: {error.Message}";
         }

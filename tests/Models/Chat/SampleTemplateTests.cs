@@ -14,14 +14,17 @@ public class SampleTemplateTests
     {
         var folder = Repository.Path("samples/shapes-vlm");
         var template = ChatTemplate.FromConfig(
-            File.ReadAllText(folder + "/chat_template.jinja"), File.ReadAllBytes(folder + "/tokenizer_config.json"), "shapes-vlm")!;
+            File.ReadAllText(folder + "/chat_template.jinja"),
+            File.ReadAllBytes(folder + "/tokenizer_config.json"),
+            "shapes-vlm")!;
         var tokens = Tokens(folder);
         var samples = JsonDocument.Parse(File.ReadAllBytes(folder + "/reference.json")).RootElement.GetProperty("samples");
 
         foreach (var sample in samples.EnumerateArray())
         {
             var ids = sample.GetProperty("prompt_token_ids").EnumerateArray().Select(id => id.GetInt32());
-            var expected = Regex.Replace(Encoding.UTF8.GetString([.. ids.SelectMany(id => tokens[id])]), @"(<\|image_pad\|>)+", "<|image_pad|>");
+            var read = Encoding.UTF8.GetString([.. ids.SelectMany(id => tokens[id])]);
+            var expected = Regex.Replace(read, @"(<\|image_pad\|>)+", "<|image_pad|>");
             var question = sample.GetProperty("question").GetString()!;
             var message = sample.GetProperty("image").GetString() is { } image
                 ? new ChatMessage("user", [ChatPart.OfImage(image), ChatPart.OfText(question)])
@@ -44,8 +47,8 @@ public class SampleTemplateTests
 
         var tokens = JsonDocument.Parse(File.ReadAllBytes(folder + "/vocab.json")).RootElement.EnumerateObject()
             .ToDictionary(token => token.Value.GetInt32(), token => token.Name.Select(c => bytes[c]).ToArray());
-        var added = JsonDocument.Parse(File.ReadAllBytes(folder + "/tokenizer_config.json")).RootElement.GetProperty("added_tokens_decoder");
-        foreach (var token in added.EnumerateObject())
+        var config = JsonDocument.Parse(File.ReadAllBytes(folder + "/tokenizer_config.json")).RootElement;
+        foreach (var token in config.GetProperty("added_tokens_decoder").EnumerateObject())
             tokens[int.Parse(token.Name)] = Encoding.UTF8.GetBytes(token.Value.GetProperty("content").GetString()!);
         return tokens;
     }

@@ -7,7 +7,7 @@ namespace Nibble.Tests.Models.Chat;
 
 public class TokenizerConfigTests
 {
-    const string Tokens = "\"bos_token\": \"<s>\", \"eos_token\": {\"content\": \"</s>\", \"lstrip\": false}, \"pad_token\": null";
+    const string Tokens = """ "bos_token": "<s>", "eos_token": {"content": "</s>", "lstrip": false}, "pad_token": null """;
     const string Print = "{{ bos_token }}|{{ eos_token }}|{{ pad_token }}";
 
     static readonly ChatMessage[] Hello = [new("user", "Hello")];
@@ -27,7 +27,9 @@ public class TokenizerConfigTests
     public void Of_a_list_tools_choose()
     {
         var template = Load(null, """
-            { "chat_template": [ {"name": "default", "template": "plain"}, {"name": "tool_use", "template": "tools {{ tools[0].function.name }}"} ] }
+            { "chat_template": [
+                {"name": "default", "template": "plain"},
+                {"name": "tool_use", "template": "tools {{ tools[0].function.name }}"} ] }
             """)!;
         Assert.Equal("plain", template.Render(Hello));
         Assert.Equal("tools get_weather", template.Render(Hello, new() { Tools = ChatFixtures.Tools }));

@@ -36,7 +36,8 @@ sealed class Evaluator(Budget budget)
             Sign sign => Operator.Sign(sign.Negative, Evaluate(sign.Operand, scope)),
             ListLiteral list => new ListValue(All(list.Items, scope)),
             TupleLiteral tuple => new TupleValue(All(tuple.Items, scope)),
-            DictLiteral dict => new DictValue([.. dict.Items.Select(item => (Evaluate(item.Key, scope), Evaluate(item.Value, scope)))], budget),
+            DictLiteral dict => new DictValue(
+                [.. dict.Items.Select(item => (Evaluate(item.Key, scope), Evaluate(item.Value, scope)))], budget),
             _ => throw new TemplateFault($"an expression of kind {node.GetType().Name}"),
         };
     }

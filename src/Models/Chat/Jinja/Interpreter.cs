@@ -165,6 +165,7 @@ sealed class Interpreter
     Text Invoke(Signature signature, Arguments arguments, Scope scope)
     {
         budget.Enter();
+        budget.Step(Limits.StepsPerObject * 4L); // a scope, two dictionaries, a text
         MacroParameters.Set(signature, arguments, scope, value => evaluator.Evaluate(value, scope));
         var text = Captured(signature.Body, scope);
         budget.Leave();

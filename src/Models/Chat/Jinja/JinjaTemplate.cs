@@ -3,7 +3,8 @@ using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja;
 
-/// <summary>A template in the language of Jinja 3.1, as far as chat templates use it, in a sandbox: it reaches only the values it is
+/// <summary>A template in the language of Jinja 3.1, as far as chat templates use it, in a sandbox: it reaches only the values
+/// it is
 /// given, changes none of them, and stays within <see cref="Limits"/>.</summary>
 sealed class JinjaTemplate
 {
@@ -30,7 +31,8 @@ sealed class JinjaTemplate
     }
 
     /// <exception cref="ModelException">The template fails on these values, or refuses them itself.</exception>
-    public (string Text, IReadOnlyList<TextSpan> Generated) Render(IEnumerable<KeyValuePair<string, Value>> variables, DateTime now)
+    public (string Text, IReadOnlyList<TextSpan> Generated) Render(
+        IEnumerable<KeyValuePair<string, Value>> variables, DateTime now)
     {
         var interpreter = new Interpreter(new Budget());
         try

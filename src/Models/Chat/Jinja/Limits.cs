@@ -12,10 +12,10 @@ static class Limits
     /// <summary>Macros and recursive loops that wait for each other.</summary>
     public const int Calls = 200;
 
-    /// <summary>Nodes evaluated and items visited in one rendering: a second or two.</summary>
-    public const long Steps = 20_000_000;
+    /// <summary>Nodes evaluated and items visited in one rendering: about a second.</summary>
+    public const long Steps = 10_000_000;
 
-    /// <summary>What a pass of a loop and a list made by a filter cost: they take memory.</summary>
+    /// <summary>What a pass of a loop, a macro's call and a list made by a filter cost: they take memory.</summary>
     public const int StepsPerObject = 8;
 
     /// <summary>UTF-16 units of one string.</summary>

@@ -52,7 +52,9 @@ public class ExpressionTests
         try
         {
             var actual = JinjaTemplate.Parse(source, "t").Render(variables, ChatFixtures.Now).Text;
-            return actual == expected ? null : $"{source}\n  expected {expected ?? item.GetProperty("error").GetString()}\n  found    {actual}";
+            return actual == expected
+                ? null
+                : $"{source}\n  expected {expected ?? item.GetProperty("error").GetString()}\n  found    {actual}";
         }
         catch (ModelException error)
         {

@@ -11,27 +11,35 @@ public class HostileTemplateTests
     /// <summary>The slowest of them takes 2 s on two shared cores; a template that escapes its limits takes hours.</summary>
     static readonly TimeSpan Soon = TimeSpan.FromSeconds(30);
 
+    const string GrowingText = "{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(100) %}";
+    const string Tree = "{% set ns = namespace(l=[]) %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}";
+    const string TupleTree = "{% set a = namespace(l=()) %}{% for i in range(100) %}{% set a.l = (a.l, a.l) %}{% endfor %}";
+    const string Deep = "{% set a = namespace(l=[]) %}{% for i in range(100000) %}{% set a.l = [a.l] %}{% endfor %}";
+
+    const string Hundred = "1111111111222222222233333333334444444444555555555566666666667777777777888888888899999999990000000000";
+    const string Thousand = Hundred + Hundred + Hundred + Hundred + Hundred + Hundred + Hundred + Hundred + Hundred + Hundred;
+    const string LongNumber = Thousand + Thousand + Thousand + Thousand + Thousand;
+
     [Theory]
     [InlineData("{% for a in range(100000) %}{% for b in range(100000) %}{% endfor %}{% endfor %}", "steps")]
     [InlineData("{% for i in range(99999) %}{% for j in range(99999) if false %}{% endfor %}{% endfor %}", "steps")]
     [InlineData("{{ range(10**9) }}", "Range too big")]
     [InlineData("{{ range(10**30, 0) | list }}{{ range(0, 10**30, 10**29)|list|length }}{{ [0] * 10**12 }}", "steps")]
     [InlineData("{{ 'a' * 10**12 }}", "characters")]
-    [InlineData("{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s + ns.s %}{% endfor %}", "characters")]
-    [InlineData("{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "characters")]
-    [InlineData("{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s|replace('a', ns.s) %}{% endfor %}", "characters")]
-    [InlineData("{% set ns = namespace(s='aaaaaaaa') %}{% for i in range(100) %}{% set ns.s = ns.s.join([ns.s, ns.s]) %}{% endfor %}", "characters")]
+    [InlineData(GrowingText + "{% set ns.s = ns.s + ns.s %}{% endfor %}", "characters")]
+    [InlineData(GrowingText + "{% set ns.s = ns.s ~ ns.s %}{% endfor %}", "characters")]
+    [InlineData(GrowingText + "{% set ns.s = ns.s|replace('a', ns.s) %}{% endfor %}", "characters")]
+    [InlineData(GrowingText + "{% set ns.s = ns.s.join([ns.s, ns.s]) %}{% endfor %}", "characters")]
     [InlineData("{% for i in range(100000) %}{{ 'x' * 10000 }}{% endfor %}", "characters")]
     [InlineData("{% set ns = namespace(l=[0]) %}{% for i in range(100) %}{% set ns.l = ns.l + ns.l %}{% endfor %}", "steps")]
-    [InlineData("{% set ns = namespace(l=[]) %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l }}", "characters")]
-    [InlineData("{% set ns = namespace(l=[]) %}{% for i in range(100) %}{% set ns.l = [ns.l, ns.l] %}{% endfor %}{{ ns.l|tojson }}", "steps")]
-    [InlineData("{% set a = namespace(l=[], m=[]) %}{% for i in range(100) %}{% set a.l = [a.l, a.l] %}{% set a.m = [a.m, a.m] %}{% endfor %}"
-        + "{{ a.l == a.m }}", "steps")]
-    [InlineData("{% set a = namespace(l=()) %}{% for i in range(100) %}{% set a.l = (a.l, a.l) %}{% endfor %}{{ {a.l: 1} }}", "steps")]
-    [InlineData("{% set a = namespace(l=()) %}{% for i in range(100) %}{% set a.l = (a.l, a.l) %}{% endfor %}{{ [a.l]|unique|list }}", "steps")]
+    [InlineData(Tree + "{{ ns.l }}", "characters")]
+    [InlineData(Tree + "{{ ns.l|tojson }}", "steps")]
+    [InlineData(Tree + "{% set first = ns.l %}" + Tree + "{{ first == ns.l }}", "steps")]
+    [InlineData(TupleTree + "{{ {a.l: 1} }}", "steps")]
+    [InlineData(TupleTree + "{{ [a.l]|unique|list }}", "steps")]
     [InlineData("{% set a = namespace() %}{% set a.a = a %}{{ a }}", "nested")]
-    [InlineData("{% set a = namespace(l=[]) %}{% for i in range(100000) %}{% set a.l = [a.l] %}{% endfor %}{{ a.l }}", "nested")]
-    [InlineData("{% set a = namespace(l=[]) %}{% for i in range(100000) %}{% set a.l = [a.l] %}{% endfor %}{{ a.l|tojson }}", "nested")]
+    [InlineData(Deep + "{{ a.l }}", "nested")]
+    [InlineData(Deep + "{{ a.l|tojson }}", "nested")]
     [InlineData("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}", "call each other")]
     [InlineData("{% macro f() %}{{ f() }}{{ f() }}{% endmacro %}{{ f() }}", "call each other")]
     [InlineData("{% macro f(n) %}{% if n %}{{ f(n - 1) }}{{ f(n - 1) }}{% endif %}{% endmacro %}{{ f(100) }}", "steps")]
@@ -52,6 +60,8 @@ public class HostileTemplateTests
     [InlineData("{{ [1]|batch(2000000000, 0)|list }}", "steps")]
     [InlineData("{{ [1]|slice(2000000000)|list }}", "steps")]
     [InlineData("{{ ('a' * 4000000).count('a' * 2000000) }}", "steps")]
+    [InlineData("{{ 0x" + LongNumber + " }}", "digits")]
+    [InlineData("{{ " + LongNumber + " }}", "digits")]
     [InlineData("{{ strftime_now('%c' * 1000000) }}", "time format")]
     [InlineData("{{ ''.__class__.__mro__[1].__subclasses__() }}", "unsafe")]
     [InlineData("{{ messages.append(1) }}", "unsafe")]
@@ -85,8 +95,7 @@ public class HostileTemplateTests
     [InlineData("", "{% macro m() %}", "1", "{% endmacro %}", "")]
     public void Nesting_of_the_syntax_is_bounded(string before, string open, string inner, string close, string after)
     {
-        string Nested(int depth) =>
-            before + string.Concat(Enumerable.Repeat(open, depth)) + inner + string.Concat(Enumerable.Repeat(close, depth)) + after;
+        string Nested(int depth) => before + Times(open, depth) + inner + Times(close, depth) + after;
 
         JinjaTemplate.Parse(Nested(20), "t");
         var error = Assert.Throws<ModelException>(() => JinjaTemplate.Parse(Nested(30_000), "t"));
@@ -101,23 +110,31 @@ public class HostileTemplateTests
     [InlineData("1", " and 1")]
     public void A_chain_of_any_length_is_rendered_or_refused(string first, string link)
     {
-        var template = JinjaTemplate.Parse("{{ " + first + string.Concat(Enumerable.Repeat(link, 100_000)) + " }}", "t");
+        var template = JinjaTemplate.Parse("{{ " + first + Times(link, 100_000) + " }}", "t");
         Exception? thrown = null;
-        var thread = new Thread(() => thrown = Record.Exception(() => template.Render([], ChatFixtures.Now)), maxStackSize: 512 << 10);
+        var thread = new Thread(
+            () => thrown = Record.Exception(() => template.Render([], ChatFixtures.Now)), maxStackSize: 512 << 10);
         thread.Start();
         thread.Join();
         Assert.True(thrown is null or ModelException, thrown?.ToString());
     }
 
     [Fact]
-    public void A_template_has_a_largest_size() =>
-        Assert.Contains("characters", Assert.Throws<ModelException>(() => JinjaTemplate.Parse(new string('a', 2_000_000), "t")).Message);
+    public void A_template_has_a_largest_size()
+    {
+        var error = Assert.Throws<ModelException>(() => JinjaTemplate.Parse(new string('a', 2_000_000), "t"));
+        Assert.Contains("characters", error.Message);
+    }
 
-    /// <summary>Broken copies of real templates: rendered, or refused with a <see cref="ModelException"/>, never anything else.</summary>
+    /// <summary>Broken copies of real templates: rendered, or refused with a <see cref="ModelException"/>, never anything
+    /// else.</summary>
     [Fact]
     public void Damaged_templates_fail_cleanly()
     {
-        string[] pieces = ["{%", "%}", "{{", "}}", "'", "(", "[", "|", ".", "-", " if ", " for ", "endif", "\\", "{#", " is ", "not ", "0", "*", "**"];
+        string[] pieces =
+        [
+            "{%", "%}", "{{", "}}", "'", "(", "[", "|", ".", "-", " if ", " for ", "endif", "\\", "{#", " is ", "not ", "0", "**",
+        ];
         var random = new Random(20260726);
         var messages = KeyValuePair.Create("messages", (Value)ChatFixtures.Conversation("tool_round").Messages);
         foreach (var name in ChatFixtures.TemplateNames)
@@ -135,4 +152,6 @@ public class HostileTemplateTests
                 Assert.True(thrown is null or ModelException, $"{thrown}\n{source}");
             }
     }
+
+    static string Times(string text, int count) => string.Concat(Enumerable.Repeat(text, count));
 }

@@ -6,7 +6,8 @@ namespace Nibble.Models.Chat.Jinja.Filters;
 delegate Value Filter(Value input, Arguments arguments);
 
 /// <summary>The filters by name.</summary>
-/// <remarks>Left out of Jinja's: filesizeformat, pprint, random, striptags, urlize, wordwrap, xmlattr. Prompts are not web pages.</remarks>
+/// <remarks>Left out of Jinja's: filesizeformat, pprint, random, striptags, urlize, wordwrap, xmlattr. Prompts are not web
+/// pages.</remarks>
 static class FilterTable
 {
     static readonly FrozenDictionary<string, Filter> Filters = new Dictionary<string, Filter>

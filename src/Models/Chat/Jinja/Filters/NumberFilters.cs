@@ -29,14 +29,16 @@ static class NumberFilters
         {
             case Undefined undefined:
                 throw new TemplateFault(undefined.Message);
-            case Text text when Conversion.Whole(text.Value, a.Integer(bound[1], 10)) is { } number:
-                return Integer.Checked(number);
+            case Text text when Conversion.Whole(text.Value, a.Integer(bound[1], 10)) is { } whole:
+                return Integer.Checked(whole);
             case Text text:
                 return Conversion.Real(text.Value) is { } real && double.IsFinite(real)
                     ? new Integer(new BigInteger(real))
                     : fallback;
             default:
-                return Number.Is(input) && double.IsFinite(input is Values.Float f ? f.Value : 0) ? Conversion.Truncate(input) : fallback;
+                return Number.Is(input) && !(input is Values.Float number && !double.IsFinite(number.Value))
+                    ? Conversion.Truncate(input)
+                    : fallback;
         }
     }
 

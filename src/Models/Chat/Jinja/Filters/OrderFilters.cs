@@ -85,8 +85,7 @@ static class OrderFilters
 
         return new ListValue(groups);
 
-        Value Spelled(Value item) =>
-            Lookup.Path(item, path, a.Budget) is var value && value is Undefined && bound[1] is { } other and not None ? other : value;
+        Value Spelled(Value item) => SelectionFilters.Reached(item, path, bound[1], a.Budget);
     }
 
     static Value Extreme(Value input, Arguments a, string op)

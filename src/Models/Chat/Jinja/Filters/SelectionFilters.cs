@@ -21,8 +21,7 @@ static class SelectionFilters
         {
             var bound = a.Bind(0, "attribute", "default");
             var path = AttributePath.Parse(bound[0] ?? throw new TemplateFault("map requires a filter argument"));
-            return Lazy(input, a, items => items.Select(item =>
-                Lookup.Path(item, path, a.Budget) is var value && value is Undefined && bound[1] is { } other and not None ? other : value));
+            return Lazy(input, a, items => items.Select(item => Reached(item, path, bound[1], a.Budget)));
         }
 
         var name = a.String(a.Positional[0], "");
@@ -34,6 +33,13 @@ static class SelectionFilters
     public static Value Reject(Value input, Arguments a) => Chosen(input, a, wanted: false, byAttribute: false);
     public static Value SelectAttr(Value input, Arguments a) => Chosen(input, a, wanted: true, byAttribute: true);
     public static Value RejectAttr(Value input, Arguments a) => Chosen(input, a, wanted: false, byAttribute: true);
+
+    /// <summary>The value at the end of a path, or a default where there is none.</summary>
+    public static Value Reached(Value item, IReadOnlyList<Value> path, Value? otherwise, Budget budget)
+    {
+        var value = Lookup.Path(item, path, budget);
+        return value is Undefined && otherwise is not (null or None) ? otherwise : value;
+    }
 
     static Value Chosen(Value input, Arguments a, bool wanted, bool byAttribute)
     {

@@ -38,8 +38,8 @@ static class TextFilters
 
     public static Value Trim(Value input, Arguments a)
     {
-        var given = a.Bind(0, "chars")[0];
-        var result = Stripping.Strip(input.Str(a.Budget), given is null or None ? null : a.String(given, ""), start: true, end: true);
+        var among = a.Bind(0, "chars")[0] is { } given and not None ? a.String(given, "") : null;
+        var result = Stripping.Strip(input.Str(a.Budget), among, start: true, end: true);
         a.Budget.Text(result.Length);
         return new Text(result);
     }
@@ -91,7 +91,8 @@ static class TextFilters
         return new Text(result.ToString());
     }
 
-    /// <summary>Cut to a length, at a space unless <c>killwords</c>; a few characters too many (<c>leeway</c>) are let through.</summary>
+    /// <summary>Cut to a length, at a space unless <c>killwords</c>; a few characters too many (<c>leeway</c>) are let
+    /// through.</summary>
     public static Value Truncate(Value input, Arguments a)
     {
         var bound = a.Bind(0, "length", "killwords", "end", "leeway");
@@ -105,7 +106,8 @@ static class TextFilters
         if (input.Length is { } count && count <= (long)length + leeway)
             return input;
 
-        var kept = (input as Text ?? throw new TemplateFault($"cannot truncate '{input.TypeName}'")).Between(0, length - end.Count);
+        var text = input as Text ?? throw new TemplateFault($"cannot truncate '{input.TypeName}'");
+        var kept = text.Between(0, length - end.Count);
         if (!Arguments.Flag(bound[1], false) && kept.LastIndexOf(' ') is >= 0 and var space)
             kept = kept[..space];
         a.Budget.Text(kept.Length + end.Value.Length);

@@ -29,11 +29,17 @@ static class Conversion
         if (negative || digits.StartsWith('+'))
             digits = digits[1..];
 
-        var prefix = digits.Length > 1 && digits[0] == '0' ? char.ToLowerInvariant(digits[1]) switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } : 0;
+        var prefix = digits switch
+        {
+            ['0', 'x' or 'X', ..] => 16,
+            ['0', 'o' or 'O', ..] => 8,
+            ['0', 'b' or 'B', ..] => 2,
+            _ => 0,
+        };
         if (prefix != 0 && (radix == 0 || radix == prefix))
             (digits, radix) = (digits[2..].StartsWith('_') ? digits[3..] : digits[2..], prefix);
         else if (radix == 0)
-            (radix, digits) = digits.Length > 1 && digits[0] == '0' && digits.Any(c => c is not ('0' or '_')) ? (10, "") : (10, digits);
+            (radix, digits) = (10, digits.StartsWith('0') && digits.Any(c => c is not ('0' or '_')) ? "" : digits);
         if (digits.Length == 0 || digits.Length > Limits.IntegerBits / 4 || !IsGrouped(digits))
             return null;
 
@@ -54,21 +60,24 @@ static class Conversion
     /// <summary>float(text); null when the text is no number.</summary>
     public static double? Real(string text)
     {
-        var trimmed = string.Concat(Whitespace.Trim(text).Select(c => char.IsDigit(c) ? (char)('0' + (int)char.GetNumericValue(c)) : c));
+        var trimmed = string.Concat(Whitespace.Trim(text).Select(c =>
+            char.IsDigit(c) ? (char)('0' + (int)char.GetNumericValue(c)) : c));
         var bare = trimmed.TrimStart('+', '-').ToLowerInvariant();
         var sign = trimmed.StartsWith('-') ? -1 : 1;
         if (trimmed.Length - bare.Length <= 1 && bare is ("inf" or "infinity" or "nan"))
             return bare == "nan" ? double.NaN : sign * double.PositiveInfinity;
-        if (bare.Length == 0 || !bare.All(c => char.IsAsciiDigit(c) || c is '.' or 'e' or '+' or '-' or '_') || !IsGrouped(trimmed))
+        if (bare.Length == 0 || bare.AsSpan().ContainsAnyExcept("0123456789.e+-_") || !IsGrouped(trimmed))
             return null;
-        return double.TryParse(trimmed.Replace("_", ""), NumberStyles.Float, CultureInfo.InvariantCulture, out var value) ? value : null;
+        var isNumber = double.TryParse(trimmed.Replace("_", ""), NumberStyles.Float, CultureInfo.InvariantCulture, out var value);
+        return isNumber ? value : null;
     }
 
     /// <summary>Underscores stand between digits only.</summary>
     static bool IsGrouped(string text)
     {
         for (var at = text.IndexOf('_'); at >= 0; at = text.IndexOf('_', at + 1))
-            if (at == 0 || at + 1 == text.Length || !char.IsAsciiLetterOrDigit(text[at - 1]) || !char.IsAsciiLetterOrDigit(text[at + 1]))
+            if (at == 0 || at + 1 == text.Length
+                || !char.IsAsciiLetterOrDigit(text[at - 1]) || !char.IsAsciiLetterOrDigit(text[at + 1]))
                 return false;
         return true;
     }

@@ -1,3 +1,5 @@
+using System.Numerics;
+using System.Runtime.CompilerServices;
 using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja.Operators;
@@ -7,7 +9,8 @@ sealed class KeyComparer : IEqualityComparer<Value>
 {
     public static readonly KeyComparer Instance = new();
 
-    /// <summary>Refuses what Python cannot hash, and charges for what is nested, so that hashing stays within the budget.</summary>
+    /// <summary>Refuses what Python cannot hash, and charges for what is nested, so that hashing stays within the
+    /// budget.</summary>
     public static void Check(Value key, Budget budget)
     {
         if (!IsHashable(key, budget))
@@ -30,7 +33,7 @@ sealed class KeyComparer : IEqualityComparer<Value>
     {
         (Text a, Text b) => a.Value == b.Value,
         (Undefined, Undefined) => true,
-        (TupleValue a, TupleValue b) => a.Values.Count == b.Values.Count && a.Values.Zip(b.Values).All(pair => Equals(pair.First, pair.Second)),
+        (TupleValue a, TupleValue b) => a.Values.SequenceEqual(b.Values, this),
         _ => left is not null && right is not null && Number.Is(left) && Number.Is(right) && Number.Compare(left, right) == 0,
     };
 
@@ -41,7 +44,7 @@ sealed class KeyComparer : IEqualityComparer<Value>
             case Text text:
                 return text.Value.GetHashCode();
             case Float real:
-                return double.IsInteger(real.Value) ? new System.Numerics.BigInteger(real.Value).GetHashCode() : real.Value.GetHashCode();
+                return double.IsInteger(real.Value) ? new BigInteger(real.Value).GetHashCode() : real.Value.GetHashCode();
             case Undefined:
                 return 0;
             case TupleValue tuple:
@@ -52,7 +55,7 @@ sealed class KeyComparer : IEqualityComparer<Value>
             default:
                 return Number.IsInteger(value, out var number)
                     ? number.GetHashCode()
-                    : System.Runtime.CompilerServices.RuntimeHelpers.GetHashCode(value);
+                    : RuntimeHelpers.GetHashCode(value);
         }
     }
 }

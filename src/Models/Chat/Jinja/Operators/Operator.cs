@@ -68,12 +68,14 @@ static class Operator
         if (value is Text text)
         {
             budget.Text((long)text.Value.Length * copies);
-            return new Text(text.Value.Length == 0 ? "" : new System.Text.StringBuilder().Insert(0, text.Value, copies).ToString());
+            return text.IsTrue ? new Text(new System.Text.StringBuilder().Insert(0, text.Value, copies).ToString()) : text;
         }
 
         var sequence = (Sequence)value;
         budget.Step((long)sequence.Values.Count * copies);
-        return sequence.With(sequence.Values.Count == 0 ? [] : [.. Enumerable.Repeat(sequence.Values, copies).SelectMany(items => items)]);
+        return sequence.IsTrue
+            ? sequence.With([.. Enumerable.Repeat(sequence.Values, copies).SelectMany(items => items)])
+            : sequence;
     }
 
     static Value Whole(string op, BigInteger a, BigInteger b)
@@ -113,7 +115,12 @@ static class Operator
     static double Real(string op, double a, double b)
     {
         if (b == 0 && op is ("/" or "//" or "%"))
-            throw new TemplateFault(op == "/" ? "float division by zero" : op == "//" ? "float floor division by zero" : "float modulo");
+            throw new TemplateFault(op switch
+            {
+                "/" => "float division by zero",
+                "//" => "float floor division by zero",
+                _ => "float modulo",
+            });
         switch (op)
         {
             case "+":

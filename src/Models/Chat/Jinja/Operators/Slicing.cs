@@ -11,7 +11,9 @@ static class Slicing
         if (value is Undefined undefined)
             throw new TemplateFault(undefined.Message);
         if (value is not (Text or Sequence or RangeValue))
-            throw new TemplateFault(value is DictValue ? "unhashable type: 'slice'" : $"'{value.TypeName}' object is not subscriptable");
+            throw new TemplateFault(value is DictValue
+                ? "unhashable type: 'slice'"
+                : $"'{value.TypeName}' object is not subscriptable");
 
         var (first, end, stride) = Indices(value.Length!.Value, start, stop, step);
         var distance = stride > 0 ? end - first : first - end;

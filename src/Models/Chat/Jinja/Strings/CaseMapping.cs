@@ -91,7 +91,8 @@ static class CaseMapping
         var after = at + 1;
         while (after < runes.Length && CharacterClass.IsCaseIgnorable(runes[after]))
             after++;
-        return before >= 0 && CharacterClass.IsCased(runes[before]) && !(after < runes.Length && CharacterClass.IsCased(runes[after]));
+        return before >= 0 && CharacterClass.IsCased(runes[before])
+            && !(after < runes.Length && CharacterClass.IsCased(runes[after]));
     }
 
     static string Map(string text, Func<Rune, string> map)

@@ -1,7 +1,8 @@
 namespace Nibble.Models.Chat.Jinja.Strings;
 
 /// <summary>Case mappings that are not one code point for one code point, or that .NET has no function for.</summary>
-/// <remarks>Unicode 14, SpecialCasing.txt and CaseFolding.txt: a character, then what it becomes; entries are separated by spaces.</remarks>
+/// <remarks>Unicode 14, SpecialCasing.txt and CaseFolding.txt: a character, then what it becomes; entries are separated by
+/// spaces.</remarks>
 static class CaseTable
 {
     /// <summary>Capitals of more than one code point.</summary>
@@ -40,7 +41,8 @@ static class CaseTable
         "\u1FF7\u03A9\u0342\u0345 \u1FFC\u1FFC \uFB00Ff \uFB01Fi \uFB02Fl \uFB03Ffi \uFB04Ffl \uFB05St \uFB06St " +
         "\uFB13\u0544\u0576 \uFB14\u0544\u0565 \uFB15\u0544\u056B \uFB16\u054E\u0576 \uFB17\u0544\u056D";
 
-    /// <summary>Folded case where it differs from lower case (Cherokee and what has an entry in <see cref="Upper"/> are not listed).</summary>
+    /// <summary>Folded case where it differs from lower case (Cherokee and what has an entry in <see cref="Upper"/> are not
+    /// listed).</summary>
     public const string Fold =
         "µ\u03BC ſs \u0345\u03B9 \u03C2\u03C3 \u03D0\u03B2 \u03D1\u03B8 \u03D5\u03C6 \u03D6\u03C0 \u03F0\u03BA " +
         "\u03F1\u03C1 \u03F5\u03B5 \u1C80\u0432 \u1C81\u0434 \u1C82\u043E \u1C83\u0441 \u1C84\u0442 \u1C85\u0442 " +

@@ -6,7 +6,8 @@ namespace Nibble.Models.Chat.Jinja.Strings;
 /// <summary>Python's classes of code points.</summary>
 static class CharacterClass
 {
-    /// <summary>Unicode 14, Other_Uppercase: Roman numerals and letters in circles and squares; first and last of each range.</summary>
+    /// <summary>Unicode 14, Other_Uppercase: Roman numerals and letters in circles and squares; first and last of each
+    /// range.</summary>
     static readonly int[] OtherUppercase =
         [0x2160, 0x216F, 0x24B6, 0x24CF, 0x1F130, 0x1F149, 0x1F150, 0x1F169, 0x1F170, 0x1F189];
 
@@ -19,7 +20,8 @@ static class CharacterClass
         0x10787, 0x107B0, 0x107B2, 0x107BA,
     ];
 
-    /// <summary>Shown as itself by repr(): not a control, format, surrogate, private, unassigned or separating character.</summary>
+    /// <summary>Shown as itself by repr(): not a control, format, surrogate, private, unassigned or separating
+    /// character.</summary>
     public static bool IsPrintable(Rune rune) => rune.Value == ' ' || Rune.GetUnicodeCategory(rune) is not (
         UnicodeCategory.Control or UnicodeCategory.Format or UnicodeCategory.Surrogate or UnicodeCategory.PrivateUse
         or UnicodeCategory.OtherNotAssigned or UnicodeCategory.LineSeparator or UnicodeCategory.ParagraphSeparator

@@ -39,7 +39,7 @@ static class FloatText
             return Repr(value);
         var text = value.ToString("E" + fraction, CultureInfo.InvariantCulture);
         var mark = text.IndexOf('E');
-        return text[..mark] + Exponent(int.Parse(text.AsSpan(mark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture));
+        return text[..mark] + Exponent(Whole(text.AsSpan(mark + 1)));
     }
 
     /// <summary>%.ng: n significant digits, without zeros at the end unless <paramref name="keepZeros"/>.</summary>
@@ -51,7 +51,7 @@ static class FloatText
         significant = Math.Max(significant, 1);
         var scientific = Scientific(value, significant - 1);
         var mark = scientific.IndexOf('e');
-        var exponent = int.Parse(scientific.AsSpan(mark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var exponent = Whole(scientific.AsSpan(mark + 1));
         var isScientific = exponent < -4 || exponent >= significant - (likeRepr ? 1 : 0);
         var text = isScientific ? scientific[..mark] : Fixed(value, significant - 1 - exponent);
         if (!keepZeros && text.Contains('.'))
@@ -99,6 +99,8 @@ static class FloatText
         return half > 0 || half == 0 && !quotient.IsEven ? quotient + 1 : quotient;
     }
 
+    static int Whole(ReadOnlySpan<char> text) => int.Parse(text, NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+
     static string Exponent(int exponent) => $"e{(exponent < 0 ? '-' : '+')}{Math.Abs(exponent):00}";
 
     /// <summary>value = 0.digits · 10^point</summary>
@@ -107,7 +109,7 @@ static class FloatText
         var sign = text[0] == '-' ? "-" : "";
         text = text[sign.Length..];
         var mark = text.IndexOf('E');
-        var exponent = mark < 0 ? 0 : int.Parse(text.AsSpan(mark + 1), NumberStyles.AllowLeadingSign, CultureInfo.InvariantCulture);
+        var exponent = mark < 0 ? 0 : Whole(text.AsSpan(mark + 1));
         var mantissa = mark < 0 ? text : text[..mark];
         var dot = mantissa.IndexOf('.');
         var point = (dot < 0 ? mantissa.Length : dot) + exponent;

@@ -4,8 +4,10 @@ using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja.Strings;
 
-/// <summary>How one value is laid out, for <c>%</c> and <c>str.format</c> alike: [[fill]align][sign][#][0][width][,][.precision][type].</summary>
-/// <param name="Align">&lt; &gt; ^ =, or NUL for the type's own side, or 0 for a width that began with a zero: = for numbers.</param>
+/// <summary>How one value is laid out, for <c>%</c> and <c>str.format</c> alike:
+/// [[fill]align][sign][#][0][width][,][.precision][type].</summary>
+/// <param name="Align">&lt; &gt; ^ =, or NUL for the type's own side, or 0 for a width that began with a zero: = for
+/// numbers.</param>
 /// <param name="Precision">-1: not given.</param>
 /// <param name="Type">NUL: not given.</param>
 /// <param name="MinDigits">Of a whole number, which <c>%</c> writes as a precision.</param>
@@ -41,7 +43,8 @@ readonly record struct FormatSpec(
     public string Apply(Value value, Budget budget)
     {
         if (Precision > Limits.FractionDigits || MinDigits > Limits.FractionDigits)
-            throw new TemplateFault($"a format with {Math.Max(Precision, MinDigits)} digits; {Limits.FractionDigits} are allowed");
+            throw new TemplateFault(
+                $"a format with {Math.Max(Precision, MinDigits)} digits; {Limits.FractionDigits} are allowed");
         if (Type is '\0' or 's' && (value is Text || value is Bool && Type == '\0'))
             return Words(value.Str(budget), budget);
         if (value is Float || Number.Is(value) && Type is not '\0' && "eEfFgG%".Contains(Type))
@@ -141,7 +144,9 @@ readonly record struct FormatSpec(
     string Repeat(int count) => Fill.Length == 1 ? new string(Fill[0], count) : string.Concat(Enumerable.Repeat(Fill, count));
 
     static string Character(BigInteger number) => number.Sign >= 0 && number < 0x110000
-        && System.Text.Rune.TryCreate((uint)number, out var rune) ? rune.ToString() : throw new TemplateFault("%c arg not in range(0x110000)");
+        && System.Text.Rune.TryCreate((uint)number, out var rune)
+            ? rune.ToString()
+            : throw new TemplateFault("%c arg not in range(0x110000)");
 
     static string Hexadecimal(BigInteger number, string format) =>
         number.IsZero ? "0" : number.ToString(format, CultureInfo.InvariantCulture).TrimStart('0');

@@ -96,9 +96,10 @@ static class PercentFormat
             Sign = flags.Contains('+') ? '+' : flags.Contains(' ') ? ' ' : '\0',
             Alternate = flags.Contains('#'),
         };
-        return "diuoxX".Contains(type)
-            ? (spec with { Type = "diu".Contains(type) ? 'd' : type, MinDigits = Math.Max(precision, 0) }).Apply(Conversion.Truncate(value), budget)
-            : (spec with { Type = type, Precision = precision }).Apply(value, budget);
+        if (!"diuoxX".Contains(type))
+            return (spec with { Type = type, Precision = precision }).Apply(value, budget);
+        spec = spec with { Type = "diu".Contains(type) ? 'd' : type, MinDigits = Math.Max(precision, 0) };
+        return spec.Apply(Conversion.Truncate(value), budget);
     }
 
     static Text Repr(Value value, Budget budget)

@@ -50,7 +50,8 @@ static class Searching
         return Bool.Of(parts.Any(part => meets(window, arguments.String(part, ""))));
     }
 
-    /// <summary>UTF-16 offsets of text[start:end]; the first is beyond the second when the window lies outside the text.</summary>
+    /// <summary>UTF-16 offsets of text[start:end]; the first is beyond the second when the window lies outside the
+    /// text.</summary>
     static (int Start, int End) Window(Text self, Value? start, Value? end, Arguments arguments)
     {
         if (start is null && end is null)

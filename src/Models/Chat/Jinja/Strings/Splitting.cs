@@ -13,13 +13,18 @@ static class Splitting
             limit = int.MaxValue;
         arguments.Budget.Text(self.Value.Length);
         if (bound[0] is null or None)
-            return Texts(fromRight ? Whitespace.SplitRight(self.Value, limit) : Whitespace.Split(self.Value, limit), arguments.Budget);
+        {
+            var words = fromRight ? Whitespace.SplitRight(self.Value, limit) : Whitespace.Split(self.Value, limit);
+            return Texts(words, arguments.Budget);
+        }
+
 
         var separator = arguments.String(bound[0], "");
         if (separator.Length == 0)
             throw new TemplateFault("empty separator");
         arguments.Budget.Search(self.Value.Length, separator.Length);
-        return Texts(fromRight ? FromRight(self.Value, separator, limit) : FromLeft(self.Value, separator, limit), arguments.Budget);
+        var parts = fromRight ? FromRight(self.Value, separator, limit) : FromLeft(self.Value, separator, limit);
+        return Texts(parts, arguments.Budget);
     }
 
     public static ListValue Lines(Text self, Arguments arguments)

@@ -83,7 +83,7 @@ static class Whitespace
             var end = at;
             while (end < text.Length && !EndsLine(text[end]))
                 end++;
-            var next = end == text.Length ? end : text[end] == '\r' && end + 1 < text.Length && text[end + 1] == '\n' ? end + 2 : end + 1;
+            var next = Math.Min(end + (text.AsSpan(end).StartsWith("\r\n") ? 2 : 1), text.Length);
             lines.Add(text[at..(keepEnds ? next : end)]);
             at = next;
         }

@@ -34,7 +34,8 @@ sealed record Arithmetic(int Line, string Operator, Expression Left, Expression 
 sealed record Concatenation(int Line, IReadOnlyList<Expression> Operands) : Expression(Line);
 
 /// <summary><c>a &lt; b &lt;= c</c>: every link holds.</summary>
-sealed record Comparison(int Line, Expression First, IReadOnlyList<(string Operator, Expression Operand)> Links) : Expression(Line);
+sealed record Comparison(int Line, Expression First, IReadOnlyList<(string Operator, Expression Operand)> Links)
+    : Expression(Line);
 
 sealed record And(int Line, Expression Left, Expression Right) : Expression(Line);
 sealed record Or(int Line, Expression Left, Expression Right) : Expression(Line);

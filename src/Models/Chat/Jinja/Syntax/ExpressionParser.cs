@@ -2,7 +2,8 @@ using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja.Syntax;
 
-/// <summary>Expressions, loosest first: if/else, or, and, not, comparisons, + -, ~, * / // %, **, signs, postfixes, filters and tests.</summary>
+/// <summary>Expressions, loosest first: if/else, or, and, not, comparisons, + -, ~, * / // %, **, signs, postfixes, filters
+/// and tests.</summary>
 /// <remarks>As in Jinja, and unlike Python: a sign binds tighter than **, and ** groups from the left.</remarks>
 sealed class ExpressionParser
 {

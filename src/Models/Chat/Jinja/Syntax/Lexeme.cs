@@ -33,7 +33,8 @@ static class Lexeme
         return (TokenKind.Name, source[at..end], end);
     }
 
-    /// <summary><c>1_000</c>, <c>0x1f</c>, <c>0b1</c>, <c>0o7</c>, <c>1.5</c>, <c>1e3</c>. A number after a dot is a whole one: <c>a.0.1</c>.</summary>
+    /// <summary><c>1_000</c>, <c>0x1f</c>, <c>0b1</c>, <c>0o7</c>, <c>1.5</c>, <c>1e3</c>. A number after a dot is a whole
+    /// one: <c>a.0.1</c>.</summary>
     static (TokenKind, string, int) Number(string source, int at, int line)
     {
         if (source[at] == '0' && at + 2 < source.Length && char.ToLowerInvariant(source[at + 1]) is 'x' or 'b' or 'o')
@@ -134,7 +135,8 @@ static class Lexeme
         }
 
         var digits = source.AsSpan(at + 1, Math.Min(length, source.Length - at - 1));
-        if (digits.Length < length || !uint.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
+        if (digits.Length < length
+            || !uint.TryParse(digits, NumberStyles.AllowHexSpecifier, CultureInfo.InvariantCulture, out var code))
             throw new TemplateFault($"'\\{c}' needs {length} hexadecimal digits", line);
         if (length == 4 && code is >= 0xD800 and < 0xE000)
             text.Append((char)code); // half of a pair; the other half is the next escape

@@ -74,7 +74,8 @@ sealed class Parser
             "break" => ParseJump(new Break(line), tag),
             "continue" => ParseJump(new Continue(line), tag),
             "block" => ParseNamedBlock(line),
-            "include" or "import" or "from" or "extends" => throw new TemplateFault($"'{tag}': a template cannot load others", line),
+            "include" or "import" or "from" or "extends" =>
+                throw new TemplateFault($"'{tag}': a template cannot load others", line),
             _ => throw new TemplateFault($"Encountered unknown tag '{tag}'.", line),
         };
         open.Pop();
@@ -179,7 +180,8 @@ sealed class Parser
         expressions.NamesSeen.Clear();
         var body = OutsideLoops(() => BodyUntil(end));
         var seen = expressions.NamesSeen;
-        var signature = new Signature(name, parameters, body, seen.Contains("varargs"), seen.Contains("kwargs"), seen.Contains("caller"));
+        var signature = new Signature(
+            name, parameters, body, seen.Contains("varargs"), seen.Contains("kwargs"), seen.Contains("caller"));
         seen.UnionWith(outerNames);
         return signature;
     }

@@ -1,10 +1,11 @@
 using System.Globalization;
-using System.Numerics;
+using Nibble.Models.Chat.Jinja.Operators;
 using Nibble.Models.Chat.Jinja.Values;
 
 namespace Nibble.Models.Chat.Jinja.Syntax;
 
-/// <summary>Names, literals, and what is hung onto them: <c>.name</c>, <c>[key]</c>, <c>(…)</c>, <c>| filter</c>, <c>is test</c>.</summary>
+/// <summary>Names, literals, and what is hung onto them: <c>.name</c>, <c>[key]</c>, <c>(…)</c>, <c>| filter</c>, <c>is
+/// test</c>.</summary>
 sealed class PrimaryParser(TokenStream tokens, ExpressionParser outer)
 {
     public HashSet<string> NamesSeen { get; } = [];
@@ -22,7 +23,7 @@ sealed class PrimaryParser(TokenStream tokens, ExpressionParser outer)
                     text += tokens.Take().Text;
                 return new Constant(token.Line, new Text(text));
             case TokenKind.Integer:
-                return new Constant(token.Line, new Integer(Whole(token.Text)));
+                return new Constant(token.Line, Whole(token));
             case TokenKind.Float:
                 return new Constant(token.Line, new Float(double.Parse(token.Text, CultureInfo.InvariantCulture)));
         }
@@ -146,7 +147,7 @@ sealed class PrimaryParser(TokenStream tokens, ExpressionParser outer)
             return token.Kind switch
             {
                 TokenKind.Name => new Member(token.Line, target, token.Text),
-                TokenKind.Integer => new Subscript(token.Line, target, new Constant(token.Line, new Integer(Whole(token.Text)))),
+                TokenKind.Integer => new Subscript(token.Line, target, new Constant(token.Line, Whole(token))),
                 _ => throw new TemplateFault("expected name or number", token.Line),
             };
         }
@@ -238,7 +239,7 @@ sealed class PrimaryParser(TokenStream tokens, ExpressionParser outer)
         return (key, outer.Parse());
     }
 
-    static BigInteger Whole(string text) => text.Length > 2 && text[1] switch { 'x' => 16, 'o' => 8, 'b' => 2, _ => 0 } is > 0 and var radix
-        ? text[2..].Aggregate(BigInteger.Zero, (value, digit) => value * radix + Convert.ToInt32(digit.ToString(), 16))
-        : BigInteger.Parse(text, CultureInfo.InvariantCulture);
+    static Integer Whole(Token token) => Conversion.Whole(token.Text, radix: 0) is { } number
+        ? new(number)
+        : throw new TemplateFault($"a number of {token.Text.Length} digits", token.Line);
 }

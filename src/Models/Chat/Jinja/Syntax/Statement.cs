@@ -10,7 +10,8 @@ sealed record If(int Line, IReadOnlyList<(Expression Test, Body Then)> Branches,
 /// <param name="Test">Items for which it fails are left out before anything is counted.</param>
 /// <param name="Recursive"><c>loop(items)</c> renders the same loop over other items.</param>
 /// <param name="Else">Runs when no pass reached the end of the body.</param>
-sealed record For(int Line, Target Target, Expression Items, Expression? Test, bool Recursive, Body Body, Body Else) : Statement(Line);
+sealed record For(int Line, Target Target, Expression Items, Expression? Test, bool Recursive, Body Body, Body Else)
+    : Statement(Line);
 
 sealed record Break(int Line) : Statement(Line);
 sealed record Continue(int Line) : Statement(Line);

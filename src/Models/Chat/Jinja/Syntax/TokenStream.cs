@@ -28,7 +28,9 @@ sealed class TokenStream(IReadOnlyList<Token> tokens)
             throw Fault($"unexpected {Current}, expected '{op}'");
     }
 
-    public string ExpectName() => Current.Kind == TokenKind.Name ? Take().Text : throw Fault($"unexpected {Current}, expected a name");
+    public string ExpectName() => Current.Kind == TokenKind.Name
+        ? Take().Text
+        : throw Fault($"unexpected {Current}, expected a name");
 
     public void Expect(TokenKind kind, string description)
     {

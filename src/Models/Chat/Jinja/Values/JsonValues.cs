@@ -31,8 +31,8 @@ static class JsonValues
             JsonValueKind.Null => None.Value,
             JsonValueKind.Number => Number(element.GetRawText()),
             JsonValueKind.Array => new ListValue([.. element.EnumerateArray().Select(item => Read(item, budget))]),
-            JsonValueKind.Object => new DictValue(
-                element.EnumerateObject().Select(property => ((Value)new Text(property.Name), Read(property.Value, budget))), budget),
+            JsonValueKind.Object => new DictValue(element.EnumerateObject()
+                .Select(property => ((Value)new Text(property.Name), Read(property.Value, budget))), budget),
             _ => throw new TemplateFault("a JSON value is missing"),
         };
     }

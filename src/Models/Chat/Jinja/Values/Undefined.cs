@@ -1,6 +1,7 @@
 namespace Nibble.Models.Chat.Jinja.Values;
 
-/// <summary>What a missing name, key or attribute gives: prints as nothing, is empty and false; any other use is an error.</summary>
+/// <summary>What a missing name, key or attribute gives: prints as nothing, is empty and false; any other use is an
+/// error.</summary>
 sealed class Undefined(string message) : Value
 {
     /// <summary>The error that using it raises.</summary>
