@@ -24,6 +24,20 @@ static class Disk
         return true;
     });
 
+    /// <summary>Takes the space a file will need.</summary>
+    /// <exception cref="IOException">The disk is full, or the file system cannot hold a file of this length.</exception>
+    public static void Reserve(Microsoft.Win32.SafeHandles.SafeFileHandle file, long bytes)
+    {
+        try
+        {
+            RandomAccess.SetLength(file, bytes);
+        }
+        catch (ArgumentOutOfRangeException error) // what .NET makes of EFBIG
+        {
+            throw new IOException($"a file of {bytes} bytes is too large for the file system", error);
+        }
+    }
+
     /// <summary>A whole small file.</summary>
     /// <param name="most">Longer files are refused before memory is taken.</param>
     public static byte[] ReadAll(string path, long most) => Try(path, "cannot be read", () =>

@@ -1,15 +1,24 @@
 using Nibble.Quant;
+using Nibble.Quant.Formats;
 
 namespace Nibble.Tests.Quant;
 
-/// <summary>Keeps in memory what a quantizer makes.</summary>
+/// <summary>Keeps copies of what a quantizer makes; its own tensors are released when <see cref="Write(QuantizedModule)"/> returns.</summary>
 sealed class QuantizedModules : IQuantizedSink
 {
     public Dictionary<string, QuantizedModule> Found { get; } = [];
 
     public byte[]? FinishedNote(string stage) => null;
 
-    public void Write(QuantizedModule module) => Found.Add(module.Name, module);
+    public void Write(QuantizedModule module)
+    {
+        var weight = module.Weight;
+        Found.Add(module.Name, module with
+        {
+            Weight = new QuantizedWeight(
+                weight.Format, weight.Rows, weight.Columns, weight.Codes.Clone(), weight.Scales?.Clone(), weight.TensorScale),
+        });
+    }
 
     public void Write(KeyValueScales scales) => throw new NotSupportedException("no cache format was asked for");
 

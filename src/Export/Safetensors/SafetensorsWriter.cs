@@ -41,7 +41,7 @@ public sealed class SafetensorsWriter : IDisposable
         var writer = new SafetensorsWriter(path, layout, handle);
         try
         {
-            Disk.Try(path, Problem, () => RandomAccess.SetLength(handle, layout.Bytes));
+            Disk.Try(path, Problem, () => Disk.Reserve(handle, layout.Bytes));
             Disk.Try(path, Problem, () => RandomAccess.Write(handle, layout.Header, 0));
             return writer;
         }

@@ -63,11 +63,9 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
         using var output = new TemporaryFolder();
         using var log = new StringWriter();
         var code = Program.Run(
-            ["quantize", sample.Folder.Path, "--format", "int4", "--algorithm", "rtn", "--target", "hf", "--overwrite", "-o", output.Path],
+            ["quantize", sample.Folder.Path, "--format", "int4", "--algorithm", "rtn", "--overwrite", "-o", output.Path],
             new Terminal(log, log, false, false, false), TestContext.Current.CancellationToken);
-        Assert.True(code == ExitCode.VerificationFailed, log.ToString()); // Transformers does not load this layout; the folder is whole
-        Assert.Contains("algorithm-accepted", log.ToString());
-        Assert.Contains("breaks 1 rules", log.ToString());
+        Assert.True(code == ExitCode.Ok, log.ToString());
 
         using var written = ModelFolder.Open(output.Path);
         var some = sample.Data.Take(15);
