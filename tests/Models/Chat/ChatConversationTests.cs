@@ -60,7 +60,10 @@ public class ChatConversationTests
             var template = ChatFixtures.Template(name);
             var options = new ChatOptions
             {
-                AddGenerationPrompt = true, Now = ChatFixtures.Now, BosToken = "<s>", EosToken = "</s>",
+                AddGenerationPrompt = true,
+                Now = ChatFixtures.Now,
+                BosToken = "<s>",
+                EosToken = "</s>",
             };
             var expected = Outcome(() => template.Render(ChatFixtures.Conversation(recorded), options).Text);
             Assert.Equal(expected, Outcome(() => template.Render(messages, options)));
