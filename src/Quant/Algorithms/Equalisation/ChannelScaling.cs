@@ -12,13 +12,26 @@ public static class ChannelScaling
     /// <summary>W[:, c] · factors[c], in F32.</summary>
     /// <param name="weight">[out, in] of any float type.</param>
     /// <exception cref="QuantizationException">As many factors as inputs are expected.</exception>
-    public static Tensor Multiply(Tensor weight, ReadOnlySpan<float> factors) =>
-        Apply(weight, factors, static (row, factors, result) => TensorPrimitives.Multiply(row, factors, result));
+    public static Tensor Multiply(Tensor weight, ReadOnlySpan<float> factors)
+    {
+        var matrix = Matrix(weight, factors.Length);
+        var result = Tensor.Empty(matrix.Shape);
+        for (var row = 0; row < matrix.Rows; row++)
+            TensorPrimitives.Multiply(matrix.Row(row), factors, result.Row(row));
+        return result;
+    }
 
-    /// <summary>W[:, c] / factors[c], in F32.</summary>
+    /// <summary>
+    /// W[:, c] · (1 / factors[c]) in F32. The reciprocal is rounded first, as ModelOpt does it: weights of half their row's largest
+    /// are ties of an integer grid, which the last bit decides.
+    /// </summary>
     /// <inheritdoc cref="Multiply"/>
-    public static Tensor Divide(Tensor weight, ReadOnlySpan<float> factors) =>
-        Apply(weight, factors, static (row, factors, result) => TensorPrimitives.Divide(row, factors, result));
+    public static Tensor Divide(Tensor weight, ReadOnlySpan<float> factors)
+    {
+        var reciprocals = new float[factors.Length];
+        TensorPrimitives.Divide(1f, factors, reciprocals);
+        return Multiply(weight, reciprocals);
+    }
 
     /// <summary>max over c of amax[c] · preQuantScale[c]: the largest scaled input.</summary>
     public static float InputAmax(ReadOnlySpan<float> amax, ReadOnlySpan<float> preQuantScale)
@@ -38,15 +51,4 @@ public static class ChannelScaling
         WeightQuantizer.AbsMax(matrix, what); // refuses NaN and infinities
         return matrix;
     }
-
-    static Tensor Apply(Tensor weight, ReadOnlySpan<float> factors, Work work)
-    {
-        var matrix = Matrix(weight, factors.Length);
-        var result = Tensor.Empty(matrix.Shape);
-        for (var row = 0; row < matrix.Rows; row++)
-            work(matrix.Row(row), factors, result.Row(row));
-        return result;
-    }
-
-    delegate void Work(ReadOnlySpan<float> row, ReadOnlySpan<float> factors, Span<float> result);
 }

@@ -40,8 +40,11 @@ static class StatisticTensors
         long[] counts = [.. tensors.Get(name, key, DType.I64, 1).Span<long>()];
         var total = 0L;
         foreach (var count in counts)
-            if (count < 0 || (total += Math.Min(count, 1L << 62)) > 1L << 62)
-                throw new QuantizationException($"{name}: {key} must hold counts, found {count}");
+        {
+            if (count < 0 || count > (1L << 62) - total)
+                throw new QuantizationException($"{name}: {key} must hold counts whose sum is at most 2^62, found {count}");
+            total += count;
+        }
         return counts;
     }
 

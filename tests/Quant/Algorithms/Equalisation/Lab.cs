@@ -13,16 +13,16 @@ namespace Nibble.Tests.Quant.Algorithms.Equalisation;
 /// <summary>One linear layer, three batches, and what ModelOpt made of them; see tests/fixtures/modelopt/README.md.</summary>
 static class Lab
 {
-    /// <summary>Losses in F32, there and here, of sums over 10^5 terms. 2e-6 measured; a loss beside the best is 1.8 % above it.</summary>
-    public const double Loss = 2e-5;
+    /// <summary>Losses in F32, there and here, of sums over 10^5 terms. 2.3e-6 measured; a loss beside the best is 1.8 % above it.</summary>
+    public const double Loss = 1e-5;
 
-    /// <summary>Powers and quotients in F32 there, in double here: 4e-7 measured.</summary>
+    /// <summary>Powers and quotients in F32 there, in double here: 4.1e-7 measured.</summary>
     public const double Scale = 2e-6;
 
     /// <summary>
-    /// Outputs are sums of 256 products of rounded numbers: 3e-6 of the largest measured, where no code differs.
+    /// Outputs are sums of 256 products of rounded numbers: 3.9e-7 of the largest measured. No code differs.
     /// </summary>
-    public const double Output = 1e-5;
+    public const double Output = 2e-6;
 
     static readonly SafetensorsFile inputs = SafetensorsFile.Open(Repository.Fixture("modelopt/lab/inputs.safetensors"));
     static readonly SafetensorsFile results = SafetensorsFile.Open(Repository.Fixture("modelopt/lab/results.safetensors"));

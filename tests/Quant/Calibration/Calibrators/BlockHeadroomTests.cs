@@ -7,7 +7,7 @@ namespace Nibble.Tests.Quant.Calibration.Calibrators;
 
 public class BlockHeadroomTests
 {
-    /// <summary>A power of two in F32: 3e-8 measured.</summary>
+    /// <summary>A power of two in F32: equal bits measured, as F32 prints them.</summary>
     const double Tolerance = 1e-6;
 
     [Theory, MemberData(nameof(Recorded.Names), MemberType = typeof(Recorded))]

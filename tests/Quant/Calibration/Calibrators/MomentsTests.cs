@@ -75,6 +75,18 @@ public class MomentsTests
         cache.Observe(Tensor.Zeros(0, 2));
         Assert.Equal([4, 0], cache.Bias());
         Assert.Equal(10, cache.Amax());
+        Assert.Equal(10, cache.RunningAmax);
+        cache.Observe(Tensor.From([4, 30], 1, 2)); // means 4 and 10
+        Assert.Equal([4, 10], cache.Bias());
+        Assert.Equal(20, cache.Amax());
+        var early = new CenteredCache("m", 1);
+        early.Observe(Tensor.From([8], 1, 1));
+        early.Observe(Tensor.From([0], 1, 1));
+        Assert.Equal((4, 4), (early.Amax(), early.RunningAmax));
+        early.Observe(Tensor.From([-8], 1, 1));
+        Assert.Equal((8, 8), (early.Amax(), early.RunningAmax));
+        early.Observe(Tensor.From([-16], 1, 1));
+        Assert.Equal((12, 12), (early.Amax(), early.RunningAmax));
     }
 
     [Fact]
