@@ -38,7 +38,8 @@ public static class NvFp4ScaleSearch
     }
 
     /// <summary>
-    /// The same with the error weighed by the inputs: dwᵀ·H·dw (ModelOpt's <c>local_hessian</c>).
+    /// The same with the error weighed by the inputs: dwᵀ·H·dw (ModelOpt's <c>local_hessian</c>, which gathers H while inputs are
+    /// rounded to NVFP4 in every layer and weights are not, each layer's own inputs before they are rounded).
     /// </summary>
     /// <param name="inputs">Second moments in blocks of 16.</param>
     /// <inheritdoc cref="Sweep"/>

@@ -10,7 +10,6 @@ using Nibble.Quant.Calibration;
 using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
-using Nibble.Tensors.Ops;
 using Nibble.Tests.Quant.Formats;
 using Nibble.Tests.Support;
 
@@ -23,8 +22,8 @@ public sealed class ObservedModelTests
     const double Activations = 2e-6;
 
     /// <summary>
-    /// ModelOpt gathers these moments from inputs as they come, before the layer rounds them, in a model that is already
-    /// quantized to NVFP4 by largest magnitudes.
+    /// ModelOpt gathers these moments of inputs as they come, before the layer rounds them, in a model whose inputs are already rounded
+    /// to NVFP4 by largest magnitudes and whose weights are not.
     /// </summary>
     [Fact]
     public void Local_Hessian_scales_have_the_exported_bytes()
@@ -33,7 +32,7 @@ public sealed class ObservedModelTests
         using var source = ModelOpt.Model("llama");
         var expected = export.RootElement.GetProperty("tensors").EnumerateObject()
             .ToDictionary(tensor => tensor.Name, tensor => tensor.Value[2].GetString()!);
-        var simulated = Observe((module, weight, inner) => new Simulated(weight, inner, SharedAmax(source, module),
+        var simulated = Observe((module, inner) => new RoundedInputs(inner,
             export.RootElement.GetProperty("amax").GetProperty(module + ".input_quantizer").GetSingle()));
         Assert.Equal(14, simulated.Moments.Count);
         foreach (var (module, moments) in simulated.Moments)
@@ -52,7 +51,7 @@ public sealed class ObservedModelTests
     {
         using var json = ModelOpt.Json("lab/llama-fp8--kv_fp8_affine.json");
         using var export = SafetensorsFile.Open(Repository.Fixture("modelopt/lab/llama-fp8--kv_fp8_affine.safetensors"));
-        var observed = Observe((_, _, inner) => inner);
+        var observed = Observe((_, inner) => inner);
         Assert.Equal(4, observed.Caches.Count);
         foreach (var (name, cache) in observed.Caches)
         {
@@ -74,7 +73,7 @@ public sealed class ObservedModelTests
     static float SharedAmax(ITensorSource source, string module) =>
         Fused(module).Max(name => WeightQuantizer.AbsMax(source.Load(name + ".weight")));
 
-    static Observations Observe(Func<string, Tensor, ILinearWeight, ILinearWeight> linear)
+    static Observations Observe(Func<string, ILinearWeight, ILinearWeight> linear)
     {
         using var source = CheckpointFolder.Open(Repository.Fixture("modelopt/models/llama"));
         using var calibration = SafetensorsFile.Open(Repository.Fixture("modelopt/models/llama/calib.safetensors"));
@@ -88,7 +87,7 @@ public sealed class ObservedModelTests
         return result;
     }
 
-    sealed class Observations(ITensorSource source, Func<string, Tensor, ILinearWeight, ILinearWeight> linear) : IModuleSource
+    sealed class Observations(ITensorSource source, Func<string, ILinearWeight, ILinearWeight> linear) : IModuleSource
     {
         public Dictionary<string, BlockMoments> Moments { get; } = [];
 
@@ -98,7 +97,7 @@ public sealed class ObservedModelTests
         {
             var dense = new DenseModules(source).Linear(module);
             return module.Contains("lm_head") ? dense : new Watched(
-                linear(module, source.Load(module + ".weight"), dense), Moments[module] = new BlockMoments(module, dense.Columns, 16));
+                linear(module, dense), Moments[module] = new BlockMoments(module, dense.Columns, 16));
         }
 
         public IKeyValueFilter? KeyValues(string attention) => new Centring(
@@ -124,32 +123,17 @@ public sealed class ObservedModelTests
         }
     }
 
-    /// <summary>Static NVFP4 by largest magnitudes for weights, dynamic NVFP4 for inputs.</summary>
-    sealed class Simulated(Tensor weight, ILinearWeight dense, float weightAmax, float inputAmax) : ILinearWeight
+    sealed class RoundedInputs(ILinearWeight weight, float amax) : ILinearWeight
     {
-        readonly Tensor rounded = Round(weight, weightAmax);
+        public int Rows => weight.Rows;
 
-        public int Rows => dense.Rows;
+        public int Columns => weight.Columns;
 
-        public int Columns => dense.Columns;
+        public long Bytes => weight.Bytes;
 
-        public long Bytes => dense.Bytes;
+        public void Decode(int row, int column, Span<float> destination) => weight.Decode(row, column, destination);
 
-        public void Decode(int row, int column, Span<float> destination) => dense.Decode(row, column, destination);
-
-        public void Multiply(Tensor x, Tensor y) => MatMul.Apply(Lab.AsNvFp4(x.Clone(), inputAmax), rounded, y);
-
-        static Tensor Round(Tensor weight, float amax)
-        {
-            var (matrix, result) = (Nibble.Tensors.Convert.ToF32(weight), Tensor.Empty(weight.Shape));
-            for (var row = 0; row < matrix.Rows; row++)
-                for (var at = 0; at < matrix.Columns; at += 16)
-                {
-                    ReadOnlySpan<float> values = matrix.Row(row).Slice(at, 16);
-                    NvFp4ScaleSearch.PlainRound(values, values.ToArray().Max(MathF.Abs), amax, 448, result.Row(row).Slice(at, 16));
-                }
-            return result;
-        }
+        public void Multiply(Tensor x, Tensor y) => weight.Multiply(Lab.AsNvFp4(x.Clone(), amax), y);
     }
 
     sealed class Watched(ILinearWeight weight, BlockMoments moments) : ILinearWeight

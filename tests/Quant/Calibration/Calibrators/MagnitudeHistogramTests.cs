@@ -82,6 +82,19 @@ public class MagnitudeHistogramTests
     }
 
     [Fact]
+    public void Of_equal_divergences_the_last_counts()
+    {
+        long[] counts = [.. Enumerable.Repeat(1L, 256), .. new long[44]];
+        var histogram = MagnitudeHistogram.FromTensors("m", new Dictionary<string, Tensor>(new MagnitudeHistogram("m").ToTensors())
+        {
+            ["counts"] = StatisticTensors.Of<long>(counts, DType.I64, counts.Length),
+            ["width"] = Tensor.From([1]),
+        });
+        Assert.Equal(300, EntropyRange.Of(histogram)); // from 256 on nothing is lost
+        Assert.Equal(0, EntropyRange.Of(new MagnitudeHistogram("m")));
+    }
+
+    [Fact]
     public void Histograms_of_one_width_merge_exactly()
     {
         var first = Recorded.Input("gauss.0");
