@@ -14,11 +14,16 @@ public readonly record struct AwqLoss(float Alpha, double Loss);
 /// <param name="InputAmax">The largest scaled input.</param>
 /// <param name="Unsearched">Why nothing was searched, or null.</param>
 public sealed record AwqResult(
-    float? Alpha, IReadOnlyList<AwqLoss> Losses, float[] WeightScale, float[] PreQuantScale, float InputAmax, string? Unsearched = null);
+    float? Alpha,
+    IReadOnlyList<AwqLoss> Losses,
+    float[] WeightScale,
+    float[] PreQuantScale,
+    float InputAmax,
+    string? Unsearched = null);
 
 /// <summary>
-/// AWQ (J. Lin et al., arXiv:2306.00978, section 3.2) as ModelOpt's <c>awq_lite</c> searches it. With x̄ the mean |input| of a channel
-/// and w̄ its mean |weight| relative to the largest of its block: s = x̄^α / w̄^(1-α), limited to 1e-4 … 1e4, divided by
+/// AWQ (J. Lin et al., arXiv:2306.00978, section 3.2) as ModelOpt's <c>awq_lite</c> searches it. With x̄ the mean |input| of a
+/// channel and w̄ its mean |weight| relative to the largest of its block: s = x̄^α / w̄^(1-α), limited to 1e-4 … 1e4, divided by
 /// √(max s · min s); α of least error of (x / s)·Q(W·s)ᵀ against x·Wᵀ, the first of equals.
 /// </summary>
 public static class Awq
@@ -89,7 +94,9 @@ public static class Awq
         return scale;
     }
 
-    /// <summary>The error of rounding W·s, seen at the layer's output. The inputs are multiplied by 1 / s, itself rounded to F32.</summary>
+    /// <summary>
+    /// The error of rounding W·s, seen at the layer's output. The inputs are multiplied by 1 / s, itself rounded to F32.
+    /// </summary>
     static double Loss(AwqInputs inputs, Tensor weight, float[] scale, SimulatedRounding rounding)
     {
         using var scaled = ChannelScaling.Multiply(weight, scale);

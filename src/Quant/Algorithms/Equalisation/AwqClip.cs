@@ -16,8 +16,8 @@ public sealed record BlockClip(Tensor Ranges, Tensor Losses);
 public sealed record TensorClip(float Range, double[] Losses);
 
 /// <summary>
-/// AWQ's clipping (arXiv:2306.00978, as ModelOpt's <c>awq_clip</c> searches it): the largest magnitudes are lowered to the ratio of
-/// least error, the first of equals. AWQ "full" is <see cref="Awq"/> and then this on its scaled weights.
+/// AWQ's clipping (arXiv:2306.00978, as ModelOpt's <c>awq_clip</c> searches it): the largest magnitudes are lowered to the ratio
+/// of least error, the first of equals. AWQ "full" is <see cref="Awq"/> and then this on its scaled weights.
 /// </summary>
 public static class AwqClip
 {
@@ -28,8 +28,8 @@ public static class AwqClip
     public static IReadOnlyList<float> Ratios { get; } = [.. Enumerable.Range(10, 11).Select(i => (float)(i * 0.05))];
 
     /// <summary>
-    /// For formats with a range per row and block: the loss is Σ over calls of the mean of (Σ over the block of x·(Q(w) - w))², which
-    /// is dwᵀ·H·dw.
+    /// For formats with a range per row and block: the loss is Σ over calls of the mean of (Σ over the block of x·(Q(w) - w))²,
+    /// which is dwᵀ·H·dw.
     /// </summary>
     /// <param name="weight">[out, in], scaled by AWQ if that came before.</param>
     /// <param name="inputs">Of unscaled inputs, in blocks of the format's group, <see cref="SampledTokens"/> a call.</param>
@@ -40,7 +40,8 @@ public static class AwqClip
     {
         var rounding = SimulatedRounding.Of(format);
         if (rounding.Group != inputs.Block)
-            throw new QuantizationException($"{format}: clipping per block needs ranges of {inputs.Block} inputs, found {rounding.Group}");
+            throw new QuantizationException(
+                $"{format}: clipping per block needs ranges of {inputs.Block} inputs, found {rounding.Group}");
         var matrix = ChannelScaling.Matrix(weight, inputs.Width);
         var scale = preQuantScale.ToArray();
         var ranges = rounding.Ranges(matrix);
@@ -71,7 +72,9 @@ public static class AwqClip
         return new BlockClip(ranges, losses);
     }
 
-    /// <summary>For formats whose blocks follow one range of the matrix (NVFP4, FP8): the loss is that of <see cref="Awq"/>.</summary>
+    /// <summary>
+    /// For formats whose blocks follow one range of the matrix (NVFP4, FP8): the loss is that of <see cref="Awq"/>.
+    /// </summary>
     /// <param name="weight">[out, in], scaled by AWQ if that came before.</param>
     /// <param name="inputs">Of unscaled inputs.</param>
     /// <param name="preQuantScale">[in], what AWQ multiplies the inputs with; empty for none.</param>

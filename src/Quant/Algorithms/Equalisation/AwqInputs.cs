@@ -5,9 +5,9 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Quant.Algorithms.Equalisation;
 
 /// <summary>
-/// What AWQ must know of a layer's inputs, gathered in one pass: mean |x| and the largest |x| per channel, and second moments, which
-/// give the output error of any rounding without the inputs: mean over tokens of |x·Dᵀ|² = tr(D·H·Dᵀ). Every call (batch) counts
-/// alike, whatever its tokens. Merges up to the rounding of sums.
+/// What AWQ must know of a layer's inputs, gathered in one pass: mean |x| and the largest |x| per channel, and second moments,
+/// which give the output error of any rounding without the inputs: mean over tokens of |x·Dᵀ|² = tr(D·H·Dᵀ). Every call (batch)
+/// counts alike, whatever its tokens. Merges up to the rounding of sums.
 /// </summary>
 /// <param name="name">The module, for errors.</param>
 /// <param name="width">Input channels.</param>

@@ -4,8 +4,8 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Algorithms.Equalisation;
 
 /// <summary>
-/// Moving magnitude between inputs and weights: (x·p)·(W / p)ᵀ = x·Wᵀ for any p &gt; 0 per input channel. p is what checkpoints call
-/// <c>pre_quant_scale</c>.
+/// Moving magnitude between inputs and weights: (x·p)·(W / p)ᵀ = x·Wᵀ for any p &gt; 0 per input channel. p is what checkpoints
+/// call <c>pre_quant_scale</c>.
 /// </summary>
 public static class ChannelScaling
 {
@@ -22,8 +22,8 @@ public static class ChannelScaling
     }
 
     /// <summary>
-    /// W[:, c] · (1 / factors[c]) in F32. The reciprocal is rounded first, as ModelOpt does it: weights of half their row's largest
-    /// are ties of an integer grid, which the last bit decides.
+    /// W[:, c] · (1 / factors[c]) in F32. The reciprocal is rounded first, as ModelOpt does it: weights of half their row's
+    /// largest are ties of an integer grid, which the last bit decides.
     /// </summary>
     /// <inheritdoc cref="Multiply"/>
     public static Tensor Divide(Tensor weight, ReadOnlySpan<float> factors)

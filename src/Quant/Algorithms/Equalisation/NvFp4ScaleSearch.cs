@@ -47,7 +47,8 @@ public static class NvFp4ScaleSearch
     {
         if (inputs.Block != NvFp4.BlockSize || inputs.Width != weight.Columns)
             throw new QuantizationException(
-                $"moments of {weight.Columns} inputs in blocks of {NvFp4.BlockSize} expected, found {inputs.Width} and {inputs.Block}");
+                $"moments of {weight.Columns} inputs in blocks of {NvFp4.BlockSize} expected, " +
+                $"found {inputs.Width} and {inputs.Block}");
         var search = new Matrix(weight, amax, Float8.LargestE4M3);
         return search.Choose(search.AllScales(), (values, rounded, block) =>
         {
@@ -57,8 +58,8 @@ public static class NvFp4ScaleSearch
     }
 
     /// <summary>
-    /// Four over six (J. Cook et al., arXiv:2512.02010): per block its largest magnitude is stored as 6 or, with a scale 1.5 times
-    /// as large, as 4, whichever has the smaller Σ (Q(w) - w)².
+    /// Four over six (J. Cook et al., arXiv:2512.02010): per block its largest magnitude is stored as 6 or, with a scale 1.5
+    /// times as large, as 4, whichever has the smaller Σ (Q(w) - w)².
     /// </summary>
     /// <inheritdoc cref="Sweep"/>
     public static BlockScales FourOverSix(Tensor weight, float? amax = null)

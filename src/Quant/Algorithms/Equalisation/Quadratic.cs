@@ -5,7 +5,8 @@ static class Quadratic
 {
     /// <param name="moments">H [g, g].</param>
     /// <param name="error">Room for g numbers.</param>
-    public static double Of(ReadOnlySpan<float> weight, ReadOnlySpan<float> rounded, ReadOnlySpan<double> moments, Span<double> error)
+    public static double Of(
+        ReadOnlySpan<float> weight, ReadOnlySpan<float> rounded, ReadOnlySpan<double> moments, Span<double> error)
     {
         for (var i = 0; i < error.Length; i++)
             error[i] = (double)rounded[i] - weight[i];

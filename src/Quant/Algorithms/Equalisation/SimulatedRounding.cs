@@ -6,12 +6,14 @@ namespace Nibble.Quant.Algorithms.Equalisation;
 
 /// <summary>
 /// Quantize and dequantize as ModelOpt simulates it while it searches: by the range (the largest magnitude that is not clipped)
-/// instead of a stored scale. Integers are multiplied by n / amax where export divides by amax / n, and NVFP4 has another floor for
-/// its block scales, so single codes differ from <see cref="WeightQuantizer"/>; the searches choose by these numbers.
+/// instead of a stored scale. Integers are multiplied by n / amax where export divides by amax / n, and NVFP4 has another floor
+/// for its block scales, so single codes differ from <see cref="WeightQuantizer"/>; the searches choose by these numbers.
 /// </summary>
 abstract record SimulatedRounding
 {
-    /// <summary>Inputs that share a range; 0: those of a row, -1: the whole matrix. As <see cref="WeightFormat.Group"/>.</summary>
+    /// <summary>
+    /// Inputs that share a range; 0: those of a row, -1: the whole matrix. As <see cref="WeightFormat.Group"/>.
+    /// </summary>
     public abstract int Group { get; }
 
     /// <summary>Rounds values that share a range. Where the whole matrix does, these are a row of it.</summary>
@@ -102,7 +104,9 @@ sealed record Fp8Rounding(int Group) : SimulatedRounding
     }
 }
 
-/// <summary>NVFP4 whose block scales follow the blocks' largest magnitudes under the matrix' range; see <see cref="NvFp4Activation"/>.</summary>
+/// <summary>
+/// NVFP4 whose block scales follow the blocks' largest magnitudes under the matrix' range; see <see cref="NvFp4Activation"/>.
+/// </summary>
 sealed record NvFp4Rounding : SimulatedRounding
 {
     public override int Group => -1;

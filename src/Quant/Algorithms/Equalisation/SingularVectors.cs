@@ -105,7 +105,9 @@ static class SingularVectors
                 rows.Row(row).Clear();
     }
 
-    /// <summary>Takes the parts along the basis out of a vector, twice, and scales it to length 1. False where nothing is left.</summary>
+    /// <summary>
+    /// Takes the parts along the basis out of a vector, twice, and scales it to length 1. False where nothing is left.
+    /// </summary>
     static bool Orthonormal(Span<double> vector, DoubleMatrix basis, int filled)
     {
         var before = Math.Sqrt(TensorPrimitives.SumOfSquares<double>(vector));

@@ -13,8 +13,8 @@ public static class SmoothQuant
     internal const float Largest = 1e4f;
 
     /// <summary>
-    /// The multipliers of the inputs, in 1e-4 to 1e4. Where some multiplier comes out at most 2^-31, channels whose input is at most
-    /// 2^-31 get 1; a channel without input gets the upper limit otherwise, and 1 if its weights are 0 as well.
+    /// The multipliers of the inputs, in 1e-4 to 1e4. Where some multiplier comes out at most 2^-31, channels whose input is at
+    /// most 2^-31 get 1; a channel without input gets the upper limit otherwise, and 1 if its weights are 0 as well.
     /// </summary>
     /// <param name="inputAmax">[in], a.</param>
     /// <param name="weight">[out, in] of any float type.</param>

@@ -9,15 +9,17 @@ namespace Nibble.Quant.Algorithms.Equalisation;
 public sealed record LowRank(Tensor Down, Tensor Up);
 
 /// <summary>
-/// SVDQuant (M. Li et al., arXiv:2411.05007): the weight, smoothed by <see cref="Awq"/> first, is the product of its largest singular
-/// directions, kept unquantized, and a rest that is quantized: y = Q(x̂)·Q(W - B·A)ᵀ + (x̂·Aᵀ)·Bᵀ.
+/// SVDQuant (M. Li et al., arXiv:2411.05007): the weight, smoothed by <see cref="Awq"/> first, is the product of its largest
+/// singular directions, kept unquantized, and a rest that is quantized: y = Q(x̂)·Q(W - B·A)ᵀ + (x̂·Aᵀ)·Bᵀ.
 /// </summary>
 public static class SvdQuant
 {
     /// <summary>Up to this many rows or columns every singular vector is found; beyond it only those asked for.</summary>
     internal const int DirectSize = 512;
 
-    /// <summary>The best approximation of this rank: with W = U·S·Vᵀ, A = Vᵀ and B = U·S of the largest singular values.</summary>
+    /// <summary>
+    /// The best approximation of this rank: with W = U·S·Vᵀ, A = Vᵀ and B = U·S of the largest singular values.
+    /// </summary>
     /// <param name="weight">[out, in] of any float type, out and in at least <paramref name="rank"/>.</param>
     /// <exception cref="QuantizationException">Weights that are no matrix of finite numbers or smaller than the rank.</exception>
     public static LowRank Decompose(Tensor weight, int rank)

@@ -5,8 +5,8 @@ using Nibble.Tensors.Host;
 namespace Nibble.Quant.Algorithms.Equalisation;
 
 /// <summary>
-/// ModelOpt's <c>mse</c> for weights: every range is multiplied by the factor of least Σ (Q(w) - w)², the first of equals. Factors are
-/// spread evenly from start to stop, ceil((stop - start) / step) + 1 of them.
+/// ModelOpt's <c>mse</c> for weights: every range is multiplied by the factor of least Σ (Q(w) - w)², the first of equals.
+/// Factors are spread evenly from start to stop, ceil((stop - start) / step) + 1 of them.
 /// </summary>
 public static class WeightAmaxSearch
 {
@@ -41,7 +41,8 @@ public static class WeightAmaxSearch
     static float[] Factors(double start, double stop, double step)
     {
         var count = (int)Math.Ceiling((stop - start) / step) + 1;
-        return [.. Enumerable.Range(0, count).Select(i => (float)(count == 1 ? start : start + i * (stop - start) / (count - 1)))];
+        var apart = count == 1 ? 0 : (stop - start) / (count - 1);
+        return [.. Enumerable.Range(0, count).Select(i => (float)(start + i * apart))];
     }
 
     static double[] Errors(Tensor weight, Tensor rounded, SimulatedRounding rounding, Tensor ranges)

@@ -4,9 +4,10 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// ModelOpt's <c>nvfp4_act_headroom</c>: a range for NVFP4 activations that leaves the E4M3 block scales room above what calibration
-/// saw. With percentiles of the largest magnitudes of blocks of 16: max(2^14 · 1st, 99.99th). At 2^14 the small blocks still have a
-/// block scale 2^-14 · 448 = 0.027, which E4M3 holds. Counts lie in 512 bins of log2 from -40 to 40. Merges exactly.
+/// ModelOpt's <c>nvfp4_act_headroom</c>: a range for NVFP4 activations that leaves the E4M3 block scales room above what
+/// calibration saw. With percentiles of the largest magnitudes of blocks of 16: max(2^14 · 1st, 99.99th). At 2^14 the small
+/// blocks still have a block scale 2^-14 · 448 = 0.027, which E4M3 holds. Counts lie in 512 bins of log2 from -40 to 40. Merges
+/// exactly.
 /// </summary>
 /// <param name="name">The module, for errors.</param>
 public sealed class BlockHeadroom(string name) : IStatistic<BlockHeadroom>

@@ -17,7 +17,8 @@ public sealed class BlockMoments : IStatistic<BlockMoments>
     /// <param name="width">Input channels.</param>
     /// <param name="block">Channels of a block, which divides the width.</param>
     /// <param name="sampledTokens">
-    /// 0: every token counts once. Else a call of T tokens counts once as a whole, by the mean over every max(1, T / this)-th token.
+    /// 0: every token counts once. Else a call of T tokens counts once as a whole, by the mean over every max(1, T / this)-th
+    /// token.
     /// </param>
     public BlockMoments(string name, int width, int block, int sampledTokens = 0)
     {

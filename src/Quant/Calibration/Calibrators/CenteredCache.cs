@@ -3,10 +3,10 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// What an affine cache format needs of keys or values, x ≈ Q(x - b) + b: per head and channel the bias b, the mean over calls of the
-/// mean over tokens, and the largest |x - b|, which follows from each channel's extremes whatever b becomes.
-/// <para>ModelOpt subtracts the bias it has so far, the current call included; that maximum depends on the order of the calls, and of
-/// merged parts only the larger is kept. All else merges up to the rounding of sums.</para>
+/// What an affine cache format needs of keys or values, x ≈ Q(x - b) + b: per head and channel the bias b, the mean over calls of
+/// the mean over tokens, and the largest |x - b|, which follows from each channel's extremes whatever b becomes.
+/// <para>ModelOpt subtracts the bias it has so far, the current call included; that maximum depends on the order of the calls,
+/// and of merged parts only the larger is kept. All else merges up to the rounding of sums.</para>
 /// </summary>
 /// <param name="name">The attention module, for errors.</param>
 /// <param name="width">Heads · head width.</param>

@@ -40,8 +40,8 @@ public static class EntropyRange
         var quantized = new double[kept];
         for (var s = 0; s < stretches; s++)
         {
-            int[] bins = [.. Enumerable.Range(0, kept).Where(bin => bin >= s * step && (s == stretches - 1 || bin < (s + 1) * step)
-                && counts[bin] > 0)];
+            var end = s == stretches - 1 ? kept : (s + 1) * step;
+            int[] bins = [.. Enumerable.Range(0, kept).Where(bin => bin >= s * step && bin < end && counts[bin] > 0)];
             foreach (var bin in bins)
                 quantized[bin] = bins.Average(other => (double)counts[other]);
         }
@@ -81,8 +81,8 @@ public static class EntropyRange
         }
 
         /// <summary>
-        /// With a the average of a bin's stretch, P all counts and Q those kept: Σ p/P · log(p/P · Q/a), where p is h, and at the last
-        /// bin h + tail.
+        /// With a the average of a bin's stretch, P all counts and Q those kept: Σ p/P · log(p/P · Q/a), where p is h, and at the
+        /// last bin h + tail.
         /// </summary>
         public double Divergence(int kept, int stretches)
         {

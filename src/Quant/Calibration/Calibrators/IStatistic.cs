@@ -3,8 +3,8 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// What calibration keeps of the activations it saw. Shards of the data may be observed apart and merged, and a statistic can be kept
-/// as named tensors.
+/// What calibration keeps of the activations it saw. Shards of the data may be observed apart and merged, and a statistic can be
+/// kept as named tensors.
 /// </summary>
 public interface IStatistic<TSelf> where TSelf : IStatistic<TSelf>
 {
@@ -17,6 +17,8 @@ public interface IStatistic<TSelf> where TSelf : IStatistic<TSelf>
 
     /// <summary>What <see cref="ToTensors"/> gave.</summary>
     /// <param name="name">The module, for errors.</param>
-    /// <exception cref="QuantizationException">A tensor is missing, of another shape or type, or holds what no data could give.</exception>
+    /// <exception cref="QuantizationException">
+    /// A tensor is missing, of another shape or type, or holds what no data could give.
+    /// </exception>
     static abstract TSelf FromTensors(string name, IReadOnlyDictionary<string, Tensor> tensors);
 }

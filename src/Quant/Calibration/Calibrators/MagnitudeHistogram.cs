@@ -3,8 +3,8 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// Counts of |x| in bins of one width. The first batch with anything but zeros sets the width to its maximum / bins; a later batch
-/// with a larger maximum adds bins of that width, ceil(maximum / width) in all, as ModelOpt's histogram calibrator does.
+/// Counts of |x| in bins of one width. The first batch with anything but zeros sets the width to its maximum / bins; a later
+/// batch with a larger maximum adds bins of that width, ceil(maximum / width) in all, as ModelOpt's histogram calibrator does.
 /// <para>Unlike there, at <see cref="MostBins"/> bins neighbours are joined and the width doubles.</para>
 /// <para>Histograms of one width merge exactly. Of two widths the finer one's bins are moved whole, by their centres.</para>
 /// </summary>
@@ -29,7 +29,9 @@ public sealed class MagnitudeHistogram : IStatistic<MagnitudeHistogram>
         (this.name, firstBins, this.skipZeros) = (name, bins, skipZeros);
     }
 
-    /// <summary>How many magnitudes lie from <see cref="Edge"/>(i) up to, but for the last bin, below <see cref="Edge"/>(i + 1).</summary>
+    /// <summary>
+    /// How many magnitudes lie from <see cref="Edge"/>(i) up to, but for the last bin, below <see cref="Edge"/>(i + 1).
+    /// </summary>
     public ReadOnlySpan<long> Counts => counts;
 
     /// <summary>Of every bin; 0 as long as there are none.</summary>
@@ -98,7 +100,8 @@ public sealed class MagnitudeHistogram : IStatistic<MagnitudeHistogram>
         if (counts.Length > MostBins)
             throw new QuantizationException($"{name}: at most {MostBins} bins expected, found {counts.Length}");
         if (tensors.Magnitudes(name, "width") is not [var width] || (width > 0) != (counts.Length > 0))
-            throw new QuantizationException($"{name}: width must be one number above 0 where there are bins, found {tensors["width"]}");
+            throw new QuantizationException(
+                $"{name}: width must be one number, above 0 where there are bins and else 0, found {tensors["width"]}");
         if (!float.IsFinite((float)((double)width * counts.Length)))
             throw new QuantizationException($"{name}: {counts.Length} bins of width {width} are more than F32 can hold");
         return new MagnitudeHistogram(name)

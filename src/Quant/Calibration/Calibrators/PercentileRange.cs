@@ -4,8 +4,8 @@ namespace Nibble.Quant.Calibration.Calibrators;
 public static class PercentileRange
 {
     /// <summary>
-    /// The left edge of the first bin up to which at least this share of the counts lies, as ModelOpt takes it: percentile 100 is below
-    /// the maximum. 0 for an empty histogram.
+    /// The left edge of the first bin up to which at least this share of the counts lies, as ModelOpt takes it: percentile 100 is
+    /// below the maximum. 0 for an empty histogram.
     /// </summary>
     /// <param name="percentile">0 to 100.</param>
     public static float Of(MagnitudeHistogram histogram, double percentile = 99.99)

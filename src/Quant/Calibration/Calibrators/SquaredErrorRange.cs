@@ -4,9 +4,9 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// The range of least Σ h·(Q(c) - c)² over the bins' centres c, tried at every centre from <c>startBin</c> on; the first of equals.
-/// ModelOpt 0.47 states this formula but hands the number of bits to its rounding in a wrong place, so that its own answer is always
-/// the first candidate; what is computed here is the formula.
+/// The range of least Σ h·(Q(c) - c)² over the bins' centres c, tried at every centre from <c>startBin</c> on; the first of
+/// equals. ModelOpt 0.47 states this formula but hands the number of bits to its rounding in a wrong place, so that its own
+/// answer is always the first candidate; what is computed here is the formula.
 /// </summary>
 public static class SquaredErrorRange
 {

@@ -64,7 +64,9 @@ static class StatisticTensors
         return values;
     }
 
-    /// <summary>Refuses activations of another width or type, and returns their largest magnitude, which must be finite.</summary>
+    /// <summary>
+    /// Refuses activations of another width or type, and returns their largest magnitude, which must be finite.
+    /// </summary>
     public static float CheckActivations(string name, Tensor x, int width)
     {
         if (x.DType != DType.F32 || (width > 0 && x.Columns != width))

@@ -15,15 +15,17 @@ using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Quant.Algorithms.Equalisation;
 
-/// <summary>Statistics of a whole model's inputs, keys and values, against checkpoints ModelOpt made of the same tokens.</summary>
+/// <summary>
+/// Statistics of a whole model's inputs, keys and values, against checkpoints ModelOpt made of the same tokens.
+/// </summary>
 public sealed class ObservedModelTests
 {
     /// <summary>Biases and ranges of a cache: activations of two layers in F32, 3.0e-7 measured.</summary>
     const double Activations = 2e-6;
 
     /// <summary>
-    /// ModelOpt gathers these moments of inputs as they come, before the layer rounds them, in a model whose inputs are already rounded
-    /// to NVFP4 by largest magnitudes and whose weights are not.
+    /// ModelOpt gathers these moments of inputs as they come, before the layer rounds them, in a model whose inputs are already
+    /// rounded to NVFP4 by largest magnitudes and whose weights are not.
     /// </summary>
     [Fact]
     public void Local_Hessian_scales_have_the_exported_bytes()
@@ -56,7 +58,8 @@ public sealed class ObservedModelTests
         foreach (var (name, cache) in observed.Caches)
         {
             var (module, part) = (name[..^2], name[^1]);
-            Lab.Near(json.RootElement.GetProperty("amax").GetProperty($"{module}.{part}_bmm_quantizer").GetDouble(), cache.RunningAmax, Activations);
+            var amax = json.RootElement.GetProperty("amax").GetProperty($"{module}.{part}_bmm_quantizer").GetDouble();
+            Lab.Near(amax, cache.RunningAmax, Activations);
             double[] bias = [.. export.Load($"{module}.{part}_proj.{part}_bias").Span<float>().ToArray().Select(b => (double)b)];
             Close.Scaled(bias, cache.Bias(), Activations, name);
         }
@@ -101,7 +104,8 @@ public sealed class ObservedModelTests
         }
 
         public IKeyValueFilter? KeyValues(string attention) => new Centring(
-            Caches[attention + ".k"] = new CenteredCache(attention, 64), Caches[attention + ".v"] = new CenteredCache(attention, 64));
+            Caches[attention + ".k"] = new CenteredCache(attention, 64),
+            Caches[attention + ".v"] = new CenteredCache(attention, 64));
     }
 
     /// <summary>The recorded batches are of two sequences each; here they come one by one.</summary>

@@ -28,7 +28,10 @@ public class MagnitudeHistogramTests
     {
         var recorded = Recorded.Case(name).GetProperty("histc");
         foreach (var percentile in new[] { 50.0, 99, 99.9, 99.99, 100 })
-            Near(recorded, FormattableString.Invariant($"percentile_{percentile:0.0##}"), PercentileRange.Of(Of(name), percentile));
+        {
+            var key = FormattableString.Invariant($"percentile_{percentile:0.0##}");
+            Near(recorded, key, PercentileRange.Of(Of(name), percentile));
+        }
     }
 
     [Theory, MemberData(nameof(Recorded.Names), MemberType = typeof(Recorded))]
@@ -85,11 +88,12 @@ public class MagnitudeHistogramTests
     public void Of_equal_divergences_the_last_counts()
     {
         long[] counts = [.. Enumerable.Repeat(1L, 256), .. new long[44]];
-        var histogram = MagnitudeHistogram.FromTensors("m", new Dictionary<string, Tensor>(new MagnitudeHistogram("m").ToTensors())
+        var tensors = new Dictionary<string, Tensor>(new MagnitudeHistogram("m").ToTensors())
         {
             ["counts"] = StatisticTensors.Of<long>(counts, DType.I64, counts.Length),
             ["width"] = Tensor.From([1]),
-        });
+        };
+        var histogram = MagnitudeHistogram.FromTensors("m", tensors);
         Assert.Equal(300, EntropyRange.Of(histogram)); // from 256 on nothing is lost
         Assert.Equal(0, EntropyRange.Of(new MagnitudeHistogram("m")));
     }
@@ -174,7 +178,8 @@ public class MagnitudeHistogramTests
                 ["counts"] = StatisticTensors.Of<long>(counts, DType.I64, counts.Length),
                 ["width"] = Tensor.From([width]),
             };
-            Assert.Contains(part, Assert.Throws<QuantizationException>(() => MagnitudeHistogram.FromTensors("m", tensors)).Message);
+            var error = Assert.Throws<QuantizationException>(() => MagnitudeHistogram.FromTensors("m", tensors));
+            Assert.Contains(part, error.Message);
         }
     }
 

@@ -9,7 +9,8 @@ namespace Nibble.Tests.Quant.Calibration.Calibrators;
 static class Recorded
 {
     static readonly SafetensorsFile inputs = SafetensorsFile.Open(Repository.Fixture("modelopt/calib/inputs.safetensors"));
-    static readonly SafetensorsFile histograms = SafetensorsFile.Open(Repository.Fixture("modelopt/calib/histograms.safetensors"));
+    static readonly SafetensorsFile histograms =
+        SafetensorsFile.Open(Repository.Fixture("modelopt/calib/histograms.safetensors"));
 
     public static JsonElement Results { get; } =
         JsonDocument.Parse(File.ReadAllBytes(Repository.Fixture("modelopt/calib/results.json"))).RootElement;
