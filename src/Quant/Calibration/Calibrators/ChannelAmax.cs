@@ -1,5 +1,5 @@
-using Nibble.Tensors;
 using Nibble.Quant.Formats;
+using Nibble.Tensors;
 
 namespace Nibble.Quant.Calibration.Calibrators;
 
