@@ -4,10 +4,10 @@ using Nibble.Tensors;
 namespace Nibble.Tests.Quant;
 
 /// <summary>
-/// The weights ModelOpt 0.47 simulates quantization with, by plain definitions. They are not the numbers behind the codes it exports:
-/// the simulation multiplies by a reciprocal where the export divides, so exact ties, common among BF16 weights, fall to either side;
-/// every matrix has an NVFP4 scale of its own where the export shares one among fused matrices; and MXFP4 ties go to even codes instead
-/// of toward zero.
+/// The weights ModelOpt 0.47 simulates quantization with, by plain definitions. They are not the numbers behind the codes it
+/// exports: the simulation multiplies by a reciprocal where the export divides, so exact ties, common among BF16 weights, fall to
+/// either side; every matrix has an NVFP4 scale of its own where the export shares one among fused matrices; and MXFP4 ties go to
+/// even codes instead of toward zero.
 /// </summary>
 static class ModelOptFakeQuant
 {

@@ -6,8 +6,8 @@ using Nibble.Tests.Support;
 namespace Nibble.Tests.Quant;
 
 /// <summary>
-/// Whole runs against checkpoints ModelOpt 0.47 exported from the same weights and the same calibration tokens: bytes of codes and
-/// weight scales, activation and cache scales, both configurations, and the logits of its simulated-quantized model.
+/// Whole runs against checkpoints ModelOpt 0.47 exported from the same weights and the same calibration tokens: bytes of codes
+/// and weight scales, activation and cache scales, both configurations, and the logits of its simulated-quantized model.
 /// </summary>
 public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassFixture<ModelOptParityTests.Runs>
 {
@@ -18,21 +18,21 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const double LogitTolerance = 1e-3;
 
     /// <summary>
-    /// Logits of the one token of <c>textonly-fp8</c> that is off by 0.035, as if one of its FP8 activations in the last layer had
-    /// the neighbouring code; the cause is not proven. All other tokens of all recordings are within 6e-5.
+    /// Logits of the one token of <c>textonly-fp8</c> that is off by 0.035, as if one of its FP8 activations in the last layer
+    /// had the neighbouring code; the cause is not proven. All other tokens of all recordings are within 6e-5.
     /// </summary>
     const double FlippedCode = 0.05;
 
     /// <summary>
-    /// The rms error of the written codes over that of the simulation: 0.975 to 1.167 measured over 4 to 27 tokens, 1.278 over the
-    /// four tokens left of one NVFP4 recording.
+    /// The rms error of the written codes over that of the simulation: 0.975 to 1.167 measured over 4 to 27 tokens, 1.278 over
+    /// the four tokens left of one NVFP4 recording.
     /// </summary>
     const double LargestRatio = 1.4;
 
     /// <summary>
-    /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where both round
-    /// alike it is noise; FP8 and the integers differ in ties only; MXFP4 has many ties that it rounds toward zero; NVFP4 shares
-    /// its scale among fused matrices only on export, which moves every code of the others.
+    /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where
+    /// both round alike it is noise; FP8 and the integers differ in ties only; MXFP4 has many ties that it rounds toward zero;
+    /// NVFP4 shares its scale among fused matrices only on export, which moves every code of the others.
     /// </summary>
     static double LargestShare(string preset) => preset switch
     {
@@ -45,14 +45,15 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     };
 
     /// <summary>
-    /// Recordings made with one scheme for the whole language model, or for the cache alone. Others in the folder, whose tensors are
-    /// not kept, are of recipes and of caches with constant scales.
+    /// Recordings made with one scheme for the whole language model, or for the cache alone. Others in the folder, whose tensors
+    /// are not kept, are of recipes and of caches with constant scales.
     /// </summary>
     public static TheoryData<string, string> Recordings()
     {
         var data = new TheoryData<string, string>();
         foreach (var model in (string[])["llama", "vlm"])
-            foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors").Order(StringComparer.Ordinal))
+            foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
+                .Order(StringComparer.Ordinal))
                 data.Add(model, Path.GetFileNameWithoutExtension(file));
         return data;
     }
@@ -98,7 +99,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     }
 
     static double Rms(Tensor x, Tensor y) =>
-        Math.Sqrt(x.Span<float>().ToArray().Zip(y.Span<float>().ToArray(), (a, b) => ((double)a - b) * ((double)a - b)).Average());
+        Math.Sqrt(x.Span<float>().ToArray().Zip(y.Span<float>().ToArray(), (a, b) => Math.Pow((double)a - b, 2)).Average());
 
     static double Largest(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
     {
@@ -110,13 +111,14 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
 
     static void CompareTensors(ModelOptRecording run)
     {
-        var recorded = run.Json.GetProperty("tensors").EnumerateObject().Where(tensor => !ModelOptRecording.IsVisionCache(tensor.Name)).ToList();
+        var recorded = run.Json.GetProperty("tensors").EnumerateObject()
+            .Where(tensor => !ModelOptRecording.IsVisionCache(tensor.Name)).ToList();
         Assert.Equal(recorded.Select(tensor => tensor.Name).Order(StringComparer.Ordinal),
             run.Written.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
         foreach (var tensor in recorded)
         {
             var ours = run.Written.Load(tensor.Name);
-            Assert.Equal(tensor.Value[1].EnumerateArray().Select(dimension => dimension.GetInt64()), ours.Shape.Dimensions.ToArray());
+            Assert.Equal(tensor.Value[1].EnumerateArray().Select(size => size.GetInt64()), ours.Shape.Dimensions.ToArray());
             if (tensor.Value[2].GetString() == "source")
                 Assert.Equal(Fingerprint.Of(run.Source.Load(tensor.Name)), Fingerprint.Of(ours));
             else
@@ -139,7 +141,8 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     {
         if (expected.ValueKind != JsonValueKind.Object)
         {
-            Assert.True(JsonElement.DeepEquals(expected, actual), $"{where}: expected {expected.GetRawText()}, found {actual.GetRawText()}");
+            Assert.True(JsonElement.DeepEquals(expected, actual),
+                $"{where}: expected {expected.GetRawText()}, found {actual.GetRawText()}");
             return;
         }
         Assert.Equal(JsonValueKind.Object, actual.ValueKind);

@@ -50,15 +50,15 @@ sealed class ModelOptRecording : IDisposable
     public QuantizedCheckpoint Written { get; }
 
     /// <summary>
-    /// Whether a tensor is a cache scale of an attention module of the vision tower. ModelOpt 0.47 calibrates, simulates and exports those
-    /// with any cache format, though nothing is cached there and the modules they are named after do not exist.
+    /// Whether a tensor is a cache scale of an attention module of the vision tower. ModelOpt 0.47 calibrates, simulates and
+    /// exports those with any cache format, though nothing is cached there and the modules they are named after do not exist.
     /// </summary>
     public static bool IsVisionCache(string tensor) =>
         tensor.StartsWith("visual.", StringComparison.Ordinal) && tensor.EndsWith("_scale", StringComparison.Ordinal);
 
     /// <summary>
-    /// [tokens, V]: the logits ModelOpt's simulated-quantized model gave for the first sample, of all its tokens or of the last four; of
-    /// those before the picture only, where the keys and values of the vision tower were rounded too.
+    /// [tokens, V]: the logits ModelOpt's simulated-quantized model gave for the first sample, of all its tokens or of the last
+    /// four; of those before the picture only, where the keys and values of the vision tower were rounded too.
     /// </summary>
     public Tensor RecordedLogits()
     {
@@ -101,7 +101,8 @@ sealed class ModelOptRecording : IDisposable
     void Quantize()
     {
         var keyValues = Json.GetProperty("kv").GetString() is { } kv ? Schemes.FindKeyValues(kv) : null;
-        var scheme = Name.StartsWith("kvonly", StringComparison.Ordinal) ? null : Schemes.Find(Json.GetProperty("preset").GetString()!);
+        var scheme = Name.StartsWith("kvonly", StringComparison.Ordinal) ? null
+            : Schemes.Find(Json.GetProperty("preset").GetString()!);
         var network = Network(source);
         var plan = Plan.Create(network, source, Recipe.Uniform(scheme, [Scope.Language], [], Algorithm.Max, keyValues));
         Assert.Empty(plan.Problems);
@@ -109,8 +110,10 @@ sealed class ModelOptRecording : IDisposable
         using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source), new CheckpointOptions());
         foreach (var tensor in plan.Copied)
             writer.Write(tensor.Name, source.Load(tensor.Name));
-        new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, output.In("spill"))).Run(Samples(), new ModelOptSink(writer));
-        writer.Complete(ModelOptLayout.Configs(source, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], keyValues));
+        new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, output.In("spill")))
+            .Run(Samples(), new ModelOptSink(writer));
+        writer.Complete(ModelOptLayout.Configs(source,
+            [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], keyValues));
         Assert.DoesNotContain(CheckpointVerifier.Verify(output.Path, Target.Transformers),
             finding => finding.Rule is not ("algorithm-accepted" or "cache-accepted"));
     }

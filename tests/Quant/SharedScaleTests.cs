@@ -10,11 +10,16 @@ using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Quant;
 
-/// <summary>Which matrices share a tensor scale. The largest magnitudes are those ModelOpt 0.47 recorded of each weight by itself.</summary>
+/// <summary>
+/// Which matrices share a tensor scale. The largest magnitudes are those ModelOpt 0.47 recorded of each weight by itself.
+/// </summary>
 public sealed class SharedScaleTests
 {
     static readonly string[][] fused =
-        [["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], ["self_attn.o_proj"], ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"]];
+    [
+        ["self_attn.q_proj", "self_attn.k_proj", "self_attn.v_proj"], ["self_attn.o_proj"],
+        ["mlp.gate_proj", "mlp.up_proj"], ["mlp.down_proj"],
+    ];
 
     [Theory]
     [InlineData(Algorithm.Max, true)]

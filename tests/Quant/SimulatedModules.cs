@@ -6,8 +6,8 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Tests.Quant;
 
 /// <summary>
-/// ModelOpt's simulated weights in place of the codes of a written checkpoint; how activations, keys and values are rounded, and their
-/// scales, are the checkpoint's.
+/// ModelOpt's simulated weights in place of the codes of a written checkpoint; how activations, keys and values are rounded, and
+/// their scales, are the checkpoint's.
 /// </summary>
 sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written) : IModuleSource
 {
@@ -15,7 +15,8 @@ sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written)
     {
         var weight = source.Load(module + ".weight");
         return written.Quantization!.Linear(module) is { } stored
-            ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight)), stored.Scheme.Activation, stored.InputScale)
+            ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight)),
+                stored.Scheme.Activation, stored.InputScale)
             : new DenseWeight(weight);
     }
 

@@ -8,8 +8,8 @@ using Nibble.Tests.Support;
 namespace Nibble.Tests.Quant.Evaluation;
 
 /// <summary>
-/// The scores of samples/shapes-vlm, which Transformers computed in float32 (scores.json): of the model as it is, and with the weights of
-/// its language model rounded to nearest.
+/// The scores of samples/shapes-vlm, which Transformers computed in float32 (scores.json): of the model as it is, and with the
+/// weights of its language model rounded to nearest.
 /// </summary>
 [Trait("Speed", "Slow")]
 public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<SampleModel>
@@ -18,8 +18,8 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
     const double Same = 2e-5;
 
     /// <summary>
-    /// The same for NVFP4, 4.1e-3 measured: the sample divides a block's peak by 6 and by the tensor scale, ModelOpt and this engine by
-    /// their product, so that some block scales (62, its README says) fall to the other side of a tie.
+    /// The same for NVFP4, 4.1e-3 measured: the sample divides a block's peak by 6 and by the tensor scale, ModelOpt and this
+    /// engine by their product, so that some block scales (62, its README says) fall to the other side of a tie.
     /// </summary>
     const double UpToTies = 0.01;
 
@@ -35,12 +35,14 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
         var expected = recorded.GetProperty("scores").GetProperty("bf16");
         Compare(expected, scores, Same);
         Assert.Equal(expected.GetProperty("vqa_wrong").EnumerateArray().Select(wrong => new WrongAnswer(
-            wrong.GetProperty("id").ToString(), wrong.GetProperty("got").GetString()!, wrong.GetProperty("answer").GetString()!)), scores.Wrong);
+            wrong.GetProperty("id").ToString(), wrong.GetProperty("got").GetString()!,
+            wrong.GetProperty("answer").GetString()!)), scores.Wrong);
 
         var options = recorded.GetProperty("multiple_choice_first_20").EnumerateArray().ToList();
         for (var i = 0; i < options.Count; i++)
             Close.Assert([.. options[i].GetProperty("scores").EnumerateArray().Select(score => score.GetDouble())],
-                [.. scores.OptionScores[i].Select(score => (float)score)], 0, OptionTolerance, $"entry {options[i].GetProperty("id")}");
+                [.. scores.OptionScores[i].Select(score => (float)score)], 0, OptionTolerance,
+                $"entry {options[i].GetProperty("id")}");
     }
 
     [Theory]
@@ -70,7 +72,9 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
         using var written = ModelFolder.Open(output.Path);
         var some = sample.Data.Take(15);
         var plain = sample.Folder.Generator();
-        Assert.Equal(Text(sample.Evaluate(sample.Rounded("int4"), plain, some)), Text(sample.Evaluate(written.Generator(), plain, some)));
+        Assert.Equal(
+            Text(sample.Evaluate(sample.Rounded("int4"), plain, some)),
+            Text(sample.Evaluate(written.Generator(), plain, some)));
     }
 
     /// <summary>The same questions answered right, kind by kind, and likelihoods within a relative tolerance.</summary>
@@ -82,7 +86,8 @@ public sealed class SampleScoresTests(SampleModel sample) : IClassFixture<Sample
         Assert.Equal(counts.GetProperty("text_tokens").GetInt64(), scores.TextTokens);
 
         Assert.Equal(expected.GetProperty("vqa_exact_match").GetDouble(), scores.ExactMatch!.Value, 1e-12);
-        Assert.Equal(expected.GetProperty("vqa_by_kind").EnumerateObject().Select(kind => $"{kind.Name} {kind.Value.GetString()}"),
+        Assert.Equal(
+            expected.GetProperty("vqa_by_kind").EnumerateObject().Select(kind => $"{kind.Name} {kind.Value.GetString()}"),
             scores.ByKind.Select(kind => $"{kind.Kind} {kind.Right}/{kind.Total}"));
         Assert.Equal(expected.GetProperty("multiple_choice").GetDouble(), scores.Choice!.Value, 1e-12);
         Near(expected, "perplexity", scores.Perplexity!.Value, tolerance);
