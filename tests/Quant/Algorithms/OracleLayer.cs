@@ -29,10 +29,13 @@ sealed class OracleLayer
         x = Read(inputs, "X");
         var original = Read(inputs, "Xt");
         target = original * Weight.Transpose();
-        Parts = Moments(x, original, inputs.Load("vision").Span<byte>().ToArray(), inputs.Load("fold").Span<byte>().ToArray());
+        Parts = Moments(x, original, target, inputs.Load("vision").Span<byte>().ToArray(), inputs.Load("fold").Span<byte>().ToArray());
         Defined = new DefinedLayer(Weight, Parts);
         Context = new LayerContext(name, Single(Weight), new InputMoments([.. Parts.Select(part =>
-            new MomentPart(part.Modality, part.Fold, Single(part.H), Single(part.D), part.Tokens))]));
+            new MomentPart(part.Modality, part.Fold, Single(part.H), Single(part.D), part.Tokens))]))
+        {
+            OutputEnergies = [.. Parts.Select(part => part.OutputEnergy)],
+        };
     }
 
     public string Name { get; }
@@ -88,18 +91,20 @@ sealed class OracleLayer
         });
     }
 
-    static List<DefinedPart> Moments(Matrix x, Matrix original, byte[] vision, byte[] fold)
+    internal static List<DefinedPart> Moments(Matrix x, Matrix original, Matrix target, byte[] vision, byte[] fold)
     {
         var parts = new List<DefinedPart>();
         foreach (var modality in (Modality[])[Modality.Vision, Modality.Text])
             foreach (var f in (int[])[0, 1])
             {
-                var (h, d, tokens) = (new Matrix(x.Columns, x.Columns), new Matrix(x.Columns, x.Columns), 0);
+                var (h, d, tokens, energy) = (new Matrix(x.Columns, x.Columns), new Matrix(x.Columns, x.Columns), 0, 0.0);
                 for (var t = 0; t < x.Rows; t++)
                 {
                     if (vision[t] != (byte)modality || fold[t] != f)
                         continue;
                     tokens++;
+                    foreach (var output in target.Row(t))
+                        energy += output * output / x.Rows;
                     for (var i = 0; i < x.Columns; i++)
                         for (var j = 0; j < x.Columns; j++)
                         {
@@ -107,7 +112,7 @@ sealed class OracleLayer
                             d[i, j] += (original[t, i] - x[t, i]) * x[t, j] / x.Rows;
                         }
                 }
-                parts.Add(new(modality, f, h, d, tokens));
+                parts.Add(new(modality, f, h, d, tokens, energy));
             }
         return parts;
     }

@@ -12,6 +12,9 @@ sealed class FloatGrid : Grid
     /// <summary>Instead of 448: leaves room for block scales above the standard one.</summary>
     const double SearchedLargestScale = 256;
 
+    // So that no scale of tiny weights is 0.
+    const float SmallestScale = 1.17549435e-38f;
+
     readonly WeightFormat format;
     readonly NibbleFormat? nibbles;
 
@@ -37,9 +40,9 @@ sealed class FloatGrid : Grid
     public override int GroupOf(int columns) => format.Group > 0 ? format.Group : columns;
 
     public override float TensorScale(double amax, bool searched) =>
-        searched && format is NvFp4 && amax > 0
-            ? (float)(amax / (Float4.LargestE2M1 * SearchedLargestScale))
-            : format.TensorScale((float)amax);
+        format is NvFp4 && amax > 0 ? Positive(amax / (Float4.LargestE2M1 * (searched ? SearchedLargestScale : Float8.LargestE4M3)))
+        : format is Fp8 && amax > 0 ? Positive(amax / Float8.LargestE4M3)
+        : format.TensorScale((float)amax);
 
     public override GroupScale Standard(WeightRange range, float tensorScale) => format.ScaleType switch
     {
@@ -104,9 +107,11 @@ sealed class FloatGrid : Grid
         return new(Float8.FromE8M0(stored), 0, stored);
     }
 
+    static float Positive(double scale) => Math.Max((float)scale, SmallestScale);
+
     GroupScale RowScale(WeightRange range, int index)
     {
-        var full = Amax.ForScale((float)range.Amax, Float8.LargestE4M3) / Float8.LargestE4M3;
+        var full = range.Amax == 0 ? 1 : Positive(range.Amax / Float8.LargestE4M3);
         return new((float)(full * (1 - index / 100.0)));
     }
 }

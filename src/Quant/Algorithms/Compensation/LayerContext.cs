@@ -55,4 +55,15 @@ public sealed record InputMoments(IReadOnlyList<MomentPart> Parts)
 /// <summary>All that an algorithm sees of a module.</summary>
 /// <param name="Name">For errors.</param>
 /// <param name="Weight">[out, in] of any plain float type.</param>
-public sealed record LayerContext(string Name, Tensor Weight, InputMoments Inputs);
+public sealed record LayerContext(string Name, Tensor Weight, InputMoments Inputs)
+{
+    /// <summary>
+    /// Σ‖W·x̃‖² / T of each part of the inputs; null to estimate it without what is quadratic in x̃ − x. Only
+    /// <see cref="CompensationOptions.BalancedCriterion"/> needs it.
+    /// </summary>
+    public IReadOnlyList<double>? OutputEnergies { get; init; }
+
+    /// <summary>The same of a modality, or null.</summary>
+    internal double? OutputEnergy(Modality modality) =>
+        OutputEnergies?.Where((_, part) => Inputs.Parts[part].Modality == modality).Sum();
+}

@@ -15,7 +15,7 @@ static class ModalitySearch
     public static (GroupScale[] Scales, double Mu) Run(
         LayerContext layer, Tensor weight, Tensor target, Grid grid, ScaleFit fit, CompensationOptions options)
     {
-        var moments = ((Modality[])[Modality.Vision, Modality.Text]).Select(modality => Of(layer.Inputs, weight, modality)).ToArray();
+        var moments = ((Modality[])[Modality.Vision, Modality.Text]).Select(modality => Of(layer, weight, modality)).ToArray();
         var (best, bestMu, least) = (Array.Empty<GroupScale>(), 0.0, double.PositiveInfinity);
         using var rounded = Tensor.Empty(weight.Shape);
         for (var step = 0; step <= Steps; step++)
@@ -36,22 +36,24 @@ static class ModalitySearch
         return (best, bestMu);
     }
 
-    static ModalityMoments Of(InputMoments inputs, Tensor weight, Modality modality)
+    static ModalityMoments Of(LayerContext layer, Tensor weight, Modality modality)
     {
+        var inputs = layer.Inputs;
         var h = inputs.SumH(HessianWeighting.Joint, part => part.Modality == modality);
         using var d = inputs.SumD(HessianWeighting.Joint, part => part.Modality == modality);
         var product = d is null ? null : Tensor.Empty(weight.Shape);
         if (d is not null)
             MatMul.Multiply(weight, d, product!);
-        return new(h, product, weight, inputs.TokensOf(modality) / (double)inputs.Tokens);
+        return new(h, product, weight, inputs.TokensOf(modality) / (double)inputs.Tokens, layer.OutputEnergy(modality));
     }
 
     /// <param name="mismatch">W·D, or null.</param>
     /// <param name="share">Of the tokens.</param>
-    sealed class ModalityMoments(Tensor h, Tensor? mismatch, Tensor weight, double share) : IDisposable
+    sealed class ModalityMoments(Tensor h, Tensor? mismatch, Tensor weight, double share, double? energy) : IDisposable
     {
-        /// <summary>‖W·x̃‖², but for what is quadratic in x̃ − x, which no moment holds.</summary>
-        readonly double energy = Quadratic(h, weight) + 2 * (mismatch is null ? 0 : WeightShift.Inner(mismatch, weight));
+        /// <summary>‖W·x̃‖²; where it is not known, without what is quadratic in x̃ − x, which no moment holds.</summary>
+        readonly double energy = energy
+            ?? Quadratic(h, weight) + 2 * (mismatch is null ? 0 : WeightShift.Inner(mismatch, weight));
 
         public double Importance(int column, bool mean) => h.Row(column)[column] / (mean ? share : 1);
 

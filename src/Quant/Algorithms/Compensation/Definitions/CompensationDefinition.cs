@@ -3,7 +3,7 @@ using Nibble.Quant.Calibration;
 namespace Nibble.Quant.Algorithms.Compensation.Definitions;
 
 /// <summary><see cref="MomentPart"/> in double.</summary>
-sealed record DefinedPart(Modality Modality, int Fold, Matrix H, Matrix D, int Tokens);
+sealed record DefinedPart(Modality Modality, int Fold, Matrix H, Matrix D, int Tokens, double OutputEnergy);
 
 /// <summary><see cref="LayerContext"/> in double.</summary>
 sealed record DefinedLayer(Matrix Weight, IReadOnlyList<DefinedPart> Parts);
@@ -156,7 +156,7 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
             for (var j = 0; j < weights.Length; j++)
             {
                 var difference = Math.Abs(grid.Value(grid.Code(weights[j], candidate), candidate) - weights[j]);
-                error += Math.Pow(difference, power) * (importance.IsEmpty ? 1 : importance[j]);
+                error += (power == 2 ? difference * difference : Math.Pow(difference, power)) * (importance.IsEmpty ? 1 : importance[j]);
             }
             if (error < least)
                 (best, least) = (candidate, error);
@@ -174,7 +174,8 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
         var modalities = layer.Parts.GroupBy(part => part.Modality).ToDictionary(parts => parts.Key, parts => (
             H: parts.Select(part => part.H).Aggregate((a, b) => a + b),
             D: parts.Select(part => part.D).Aggregate((a, b) => a + b),
-            Share: parts.Sum(part => part.Tokens) / (double)tokens));
+            Share: parts.Sum(part => part.Tokens) / (double)tokens,
+            OutputEnergy: parts.Sum(part => part.OutputEnergy)));
         var (vision, text) = (modalities[Modality.Vision], modalities[Modality.Text]);
         var (best, least) = (Array.Empty<GroupScale>(), double.PositiveInfinity);
         mu = null;
@@ -189,16 +190,12 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
             var difference = rounded - layer.Weight;
             var error = modalities.Values.Sum(part =>
                 (Matrix.Inner(difference * part.H, difference) - 2 * Matrix.Inner(layer.Weight * part.D, difference))
-                / (options.BalancedCriterion ? OutputEnergy(part.H, part.D) : 1));
+                / (options.BalancedCriterion ? part.OutputEnergy : 1));
             if (error < least)
                 (best, mu, least) = (scales, share, error);
         }
         return best;
     }
-
-    /// <summary>‖W·x̃‖² but for what is quadratic in x̃ − x, which no moment holds.</summary>
-    double OutputEnergy(Matrix h, Matrix d) =>
-        Matrix.Inner(layer.Weight * h, layer.Weight) + 2 * Matrix.Inner(layer.Weight * d, layer.Weight);
 
     DefinedResult RoundToNearest(Matrix target, DefinedResult result)
     {

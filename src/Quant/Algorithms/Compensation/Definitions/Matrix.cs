@@ -40,8 +40,11 @@ sealed class Matrix(int rows, int columns)
         var product = new Matrix(a.Rows, b.Columns);
         for (var i = 0; i < a.Rows; i++)
             for (var k = 0; k < a.Columns; k++)
+            {
+                var (factor, from, to) = (a[i, k], k * b.Columns, i * b.Columns);
                 for (var j = 0; j < b.Columns; j++)
-                    product[i, j] += a[i, k] * b[k, j];
+                    product.values[to + j] += factor * b.values[from + j];
+            }
         return product;
     }
 
@@ -63,8 +66,9 @@ sealed class Matrix(int rows, int columns)
             for (var j = 0; j <= i; j++)
             {
                 var sum = this[n - 1 - i, n - 1 - j];
+                var (left, right) = (i * n, j * n);
                 for (var k = 0; k < j; k++)
-                    sum -= factor[i, k] * factor[j, k];
+                    sum -= factor.values[left + k] * factor.values[right + k];
                 factor[i, j] = i == j ? Math.Sqrt(sum) : sum / factor[j, j];
             }
         for (var i = 0; i < n; i++)
