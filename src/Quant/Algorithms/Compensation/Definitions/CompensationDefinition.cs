@@ -34,7 +34,7 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
         var damped = Damped(h, options.Damping, out var dead);
         var importance = Matrix.Create(1, columns, (_, j) => damped[j, j]);
         var alpha = options.Shift == Shift.None ? 0 : options.Alpha ?? CrossValidatedAlpha();
-        var u = damped.InverseFactor();
+        var u = options.Compensate ? damped.InverseFactor() : damped;
         var original = WithoutDead(layer.Weight, dead);
         var engine = options.Shift is Shift.None or Shift.Exact || options.Form == ShiftForm.Engine;
         var target = engine && alpha > 0 ? WithoutDead(Shifted(d, u, original, alpha), dead) : original;
@@ -153,7 +153,7 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
         {
             var candidate = grid.Candidate(range, tensorScale, index);
             var error = 0.0;
-            for (var j = 0; j < weights.Length; j++)
+            for (var j = 0; j < weights.Length && error < least; j++)
             {
                 var difference = Math.Abs(grid.Value(grid.Code(weights[j], candidate), candidate) - weights[j]);
                 error += (power == 2 ? difference * difference : Math.Pow(difference, power)) * (importance.IsEmpty ? 1 : importance[j]);
