@@ -43,6 +43,7 @@ public static unsafe class Cholesky
         }
         for (var row = 0; row < n; row++)
             a.Row(row)[(row + 1)..].Clear();
+        GC.KeepAlive(a); // a span does not hold its storage
         return true;
     }
 

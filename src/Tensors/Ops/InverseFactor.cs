@@ -22,6 +22,8 @@ public static class InverseFactor
             return false;
         TriangularInverse.Apply(u);
         Reverse(u);
+        GC.KeepAlive(h); // a span does not hold its storage
+        GC.KeepAlive(u);
         return true;
     }
 

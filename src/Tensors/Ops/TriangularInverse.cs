@@ -32,6 +32,7 @@ public static class TriangularInverse
             Cholesky.Clear(left);
             BlockProduct.Add(diagonal, new Block(product, 0, 0, width, i), left);
         }
+        GC.KeepAlive(l); // a span does not hold its storage
     }
 
     /// <summary>m[i, j] = ((i = j) − Σₖ l[i, k]·m[k, j]) / l[i, i] with k from j to i − 1.</summary>

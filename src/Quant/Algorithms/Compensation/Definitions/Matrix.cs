@@ -61,7 +61,8 @@ sealed class Matrix(int rows, int columns)
     /// <summary>U, upper triangular with UᵀU = A⁻¹: the reversed inverse of the Cholesky factor of the reversed matrix.</summary>
     public Matrix InverseFactor()
     {
-        var (n, factor, inverse, upper) = (rows, new Matrix(rows, rows), new Matrix(rows, rows), new Matrix(rows, rows));
+        var (n, factor, upper) = (rows, new Matrix(rows, rows), new Matrix(rows, rows));
+        var inverse = new Matrix(rows, rows); // transposed
         for (var i = 0; i < n; i++)
             for (var j = 0; j <= i; j++)
             {
@@ -75,9 +76,10 @@ sealed class Matrix(int rows, int columns)
             for (var j = 0; j <= i; j++)
             {
                 var sum = i == j ? 1.0 : 0;
+                var (left, right) = (i * n, j * n);
                 for (var k = j; k < i; k++)
-                    sum -= factor[i, k] * inverse[k, j];
-                upper[n - 1 - i, n - 1 - j] = inverse[i, j] = sum / factor[i, i];
+                    sum -= factor.values[left + k] * inverse.values[right + k];
+                upper[n - 1 - i, n - 1 - j] = inverse[j, i] = sum / factor[i, i];
             }
         return upper;
     }
