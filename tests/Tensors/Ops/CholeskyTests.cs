@@ -7,7 +7,7 @@ namespace Nibble.Tests.Tensors.Ops;
 /// <summary>The blocked factorizations against their definitions, below, at and above the width of a block.</summary>
 public sealed class CholeskyTests
 {
-    const double Tolerance = 2e-5; // 4e-6 of the largest measured, at a condition number of some hundreds
+    const double Tolerance = 2e-6; // less than 8.5e-7 of the largest measured, at condition numbers of some hundreds
 
     public static TheoryData<int> Sizes => [1, 2, 15, 16, 33, 127, 128, 129, 200, 257, 300];
 
@@ -26,6 +26,7 @@ public sealed class CholeskyTests
     }
 
     [Theory, MemberData(nameof(Sizes))]
+    [InlineData(700)] // more than one strip of columns
     public void The_inverse_of_a_triangle_is_that_of_the_definition(int n)
     {
         var l = SecondMoments(n);
@@ -59,7 +60,7 @@ public sealed class CholeskyTests
                     product[i * n + j] += left[i * n + k] * wide[k * n + j];
         for (var i = 0; i < n; i++)
             for (var j = 0; j < n; j++)
-                Assert.True(Math.Abs(product[i * n + j] - (i == j ? 1 : 0)) < 1e-3, $"{n}: ({i}, {j}) is {product[i * n + j]}");
+                Assert.True(Math.Abs(product[i * n + j] - (i == j ? 1 : 0)) < 1e-4, $"{n}: ({i}, {j}) is {product[i * n + j]}");
     }
 
     [Theory]
