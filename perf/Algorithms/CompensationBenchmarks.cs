@@ -8,7 +8,8 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Perf.Algorithms;
 
 /// <summary>
-/// One layer of a 7B decoder: each step alone, best of three, then whole methods, once. Processor time, to be run with NIBBLE_THREADS=1.
+/// One layer of a 7B decoder: each step alone, best of three, then whole methods, once. Processor time, to be run with
+/// NIBBLE_THREADS=1.
 /// </summary>
 static class CompensationBenchmarks
 {
@@ -36,7 +37,8 @@ static class CompensationBenchmarks
         void Report(string name, double flops, double seconds) => output.WriteLine(
             $"{name}: {seconds:F2} s" + (flops > 0 ? $", {flops / seconds / 1e9:F1} GFLOP/s, {flops / seconds / rate:F2} of peak" : ""));
 
-        Report("Cholesky", cube / 3, Time(() => Cholesky.Factor(u), () => h.Span<float>().CopyTo(u.Span<float>())));
+        Report("Cholesky", cube / 3, Time(
+            () => Cholesky.Factor(u), () => h.Span<float>().CopyTo(u.Span<float>())));
         Report("inverse factor U", 2 * cube / 3, Time(() => InverseFactor.Upper(h, u)));
         using var damped = DampedHessian.Create(h.Clone(), 0.01, actOrder: false)!;
         var grid = Grids.Of(new Int4());
@@ -44,7 +46,8 @@ static class CompensationBenchmarks
         var scales = fit.Rows(weight, null);
         using var running = weight.Clone();
         Report("column loop int4-g128", cube, Time(
-            () => new ColumnLoop(damped, null, null, false, null, null, 128).Run(running, new Rounding(grid, Width, Width, scales)),
+            () => new ColumnLoop(damped, null, null, false, null, null, 128)
+                .Run(running, new Rounding(grid, Width, Width, scales)),
             () => weight.Span<float>().CopyTo(running.Span<float>())));
         foreach (var format in (WeightFormat[])[new Int4(), new NvFp4()])
         {
