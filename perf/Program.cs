@@ -1,3 +1,4 @@
+using Nibble.Perf.Algorithms;
 using Nibble.Perf.Formats;
 using Nibble.Perf.Ops;
 using Nibble.Perf.Quality;
@@ -10,6 +11,7 @@ static class Program
     const string Usage = """
         usage: dotnet run -c Release --project perf -- <what>
           gemm               matrix products against this machine's arithmetic peak and read bandwidth
+          compensation       GPTQ and its relatives on one 4096 x 4096 layer against the arithmetic peak
           formats            number formats: quantizing, decoding and rounding against the read bandwidth
           stream [folder]    a checkpoint of 2.2 GB: peak memory with calibration, speed without against a file copy
           quality [model]    every format on a model with evaluation data (samples/shapes-vlm): the table of the README
@@ -22,6 +24,9 @@ static class Program
         {
             case ["gemm"]:
                 MatMulBenchmarks.Run(Console.Out);
+                return 0;
+            case ["compensation"]:
+                CompensationBenchmarks.Run(Console.Out);
                 return 0;
             case ["formats"]:
                 FormatBenchmarks.Run(Console.Out);

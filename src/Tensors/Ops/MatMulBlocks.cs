@@ -34,6 +34,9 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
     /// <summary>Whether elements above the diagonal may be left undefined.</summary>
     public bool Lower { get; init; }
 
+    /// <summary>Floats from one row of C to the next.</summary>
+    public nint Pitch { get; init; } = columns;
+
     public void Run<L, V>() where L : struct, ILanes<V> where V : struct
     {
         if (rows == 0)
@@ -128,7 +131,5 @@ readonly unsafe struct MatMulBlocks<TLeft, TRight>(
 
     TRight Right => right;
 
-    nint Pitch => columns;
-
-    float* Row(int row) => c + row * (nint)columns;
+    float* Row(int row) => c + row * Pitch;
 }
