@@ -27,9 +27,12 @@ public abstract unsafe class Storage : IDisposable
     /// </summary>
     public virtual void Evict(long offset, long bytes) { }
 
-    ~Storage() => Release();
+    /// <summary>
+    /// Not released at once: a span over the bytes does not keep their owner alive, so somebody may still be reading what nobody refers to.
+    /// </summary>
+    ~Storage() => Abandoned.Enter(this);
 
-    protected abstract void Release();
+    protected internal abstract void Release();
 }
 
 /// <summary>Native memory, aligned to 64 bytes. Large blocks are reused: see <see cref="BlockPool"/>.</summary>
@@ -46,7 +49,7 @@ public sealed unsafe class NativeStorage : Storage
             GC.AddMemoryPressure(bytes);
     }
 
-    protected override void Release()
+    protected internal override void Release()
     {
         if (Pointer is null)
             return;
@@ -88,7 +91,7 @@ public sealed unsafe class MappedStorage : Storage
         return Pointer + offset;
     }
 
-    protected override void Release()
+    protected internal override void Release()
     {
         if (Pointer is null)
             return;

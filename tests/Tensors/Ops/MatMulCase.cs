@@ -58,7 +58,8 @@ sealed class MatMulCase
     {
         foreach (var level in Cpu.Available)
         {
-            var y = Run((int)X.Shape[0], Rows.Rows, result => product(result, level)).Span<float>();
+            using var result = Run((int)X.Shape[0], Rows.Rows, y => product(y, level));
+            var y = result.Span<float>();
             for (var i = 0; i < expected.Length; i++)
             {
                 var error = Math.Abs(y[i] - expected[i]) / magnitude[i];
