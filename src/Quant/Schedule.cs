@@ -10,7 +10,10 @@ namespace Nibble.Quant;
 /// </summary>
 sealed class Schedule
 {
-    /// <summary>Quantizing a weight costs about as much as multiplying it with the tokens of this many samples (measured, perf/log.md).</summary>
+    /// <summary>
+    /// Quantizing a weight costs roughly as much as multiplying it with the tokens of this many samples. Only the remaining time that is
+    /// shown depends on it.
+    /// </summary>
     const double QuantizeCost = 2;
 
     readonly Dictionary<string, double> forwardCost, quantizeCost;

@@ -19,7 +19,10 @@ public sealed record RunLimits(long? FreeDiskBytes, long MemoryBytes, long Activ
 /// <param name="Obstacles">Why it cannot fit; empty when it can.</param>
 public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<string> Obstacles)
 {
-    /// <summary>Runtime, buffers and page tables of a run that does nothing (measured, perf/log.md).</summary>
+    /// <summary>
+    /// What a run needs beside weights and activations. On shapes-vlm, whose weights hardly count, the resident set peaks at 69 MB without
+    /// and 137 MB with calibration (perf/log.md).
+    /// </summary>
     const long BaseBytes = 150 << 20;
 
     public bool Fits => Obstacles.Count == 0;
