@@ -59,7 +59,7 @@ static class Program
         }
         catch (Exception defect)
         {
-            terminal.Error($"This is a defect of nibble {DoctorCommand.Version}, please report it:\n{defect}");
+            terminal.Error($"This is a defect of nibble {Product.Version}, please report it:\n{defect}");
             return ExitCode.Failure;
         }
     }

@@ -45,6 +45,24 @@ public class ReferenceTests
     public void Transitive_references_are_off() =>
         Assert.Contains("<DisableTransitiveProjectReferences>true", File.ReadAllText(Repository.Path("Directory.Build.props")));
 
+    /// <summary>A using is an arrow from the folder of the file; within one component, the Jinja interpreter, folders may use each other.</summary>
+    [Fact]
+    public void No_two_folders_use_each_other()
+    {
+        var arrows = Directory.GetFiles(Repository.Path("src"), "*.cs", SearchOption.AllDirectories)
+            .Where(file => !file.Split('/', '\\').Any(part => part is "obj" or "bin"))
+            .Select(File.ReadAllLines)
+            .SelectMany(lines => lines.Where(line => line.StartsWith("using Nibble.", StringComparison.Ordinal))
+                .Select(line => (From: Named(lines, "namespace "), To: line["using ".Length..^1])))
+            .Where(arrow => !arrow.From.Contains(".Jinja.", StringComparison.Ordinal))
+            .ToHashSet();
+        Assert.True(arrows.Count > 50);
+        Assert.DoesNotContain(arrows, arrow => arrows.Contains((arrow.To, arrow.From)));
+
+        static string Named(string[] lines, string word) =>
+            lines.First(line => line.StartsWith(word, StringComparison.Ordinal))[word.Length..^1];
+    }
+
     [Fact]
     public void No_source_file_exceeds_400_lines()
     {

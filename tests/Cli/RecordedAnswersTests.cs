@@ -1,7 +1,7 @@
 using System.Text.Json;
 using Nibble.Cli.Runs;
 using Nibble.Models.Generation;
-using Nibble.Quant.Evaluation;
+using Nibble.Quant.Calibration;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Cli;

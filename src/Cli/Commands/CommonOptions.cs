@@ -1,4 +1,5 @@
 using System.CommandLine;
+using Nibble.Cli.Recipes;
 using Nibble.Cli.Runs;
 using Nibble.Export.Verification;
 using Nibble.Models;
@@ -10,9 +11,6 @@ namespace Nibble.Cli.Commands;
 /// <summary>Arguments that several verbs share, under one name each.</summary>
 static class CommonOptions
 {
-    /// <summary>What <c>--kv</c> is called for a cache that stays as it is.</summary>
-    public const string NoCacheFormat = "none";
-
     public static Argument<string> Model() => new("model") { Description = "Folder with config.json and safetensors files." };
 
     public static Option<bool> Json() => new("--json")
@@ -60,39 +58,17 @@ static class CommonOptions
             "but a format it does not read is only a warning.",
     };
 
-    /// <summary>Every name <c>--format</c> takes, aliases left out.</summary>
-    public static IEnumerable<string> SchemeNames => Schemes.All.Select(entry => entry.Scheme.Name);
-
-    /// <summary>Every name <c>--kv</c> takes.</summary>
-    public static IEnumerable<string> KeyValueNames => Schemes.KeyValueNames.Prepend(NoCacheFormat);
-
     /// <summary>The recipe that <c>--format</c>, <c>--kv</c>, <c>--scope</c>, <c>--exclude</c> and <c>--algorithm</c> describe.</summary>
     public static Recipe Uniform(string? format, string? keyValues, string[] scopes, string[] exclude, string algorithm)
     {
-        var kv = keyValues is null or NoCacheFormat ? null : Schemes.FindKeyValues(keyValues)
-            ?? throw new UsageException($"--kv {keyValues}: unknown; {Suggestion.For(keyValues, KeyValueNames)}");
+        var kv = keyValues is null or RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(keyValues)
+            ?? throw new UsageException($"--kv {keyValues}: unknown; {Suggestion.For(keyValues, RecipeWords.KeyValueNames)}");
         if (format is null && kv is null)
             throw new UsageException("--format is missing; `nibble formats` lists what there is.");
-        var scheme = format is null or "none" ? null : FindScheme(format, problem => new UsageException($"--format {format}: {problem}"));
-        return Quant.Planning.Recipe.Uniform(scheme, scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(ParseScope).Distinct(),
-            exclude, ParseAlgorithm(algorithm), kv);
+        var scheme = format is null or "none" ? null : RecipeWords.FindScheme(format, problem => new UsageException($"--format {format}: {problem}"));
+        return Quant.Planning.Recipe.Uniform(scheme, scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(RecipeWords.ParseScope).Distinct(),
+            exclude, RecipeWords.ParseAlgorithm(algorithm), kv);
     }
-
-    /// <summary>A scheme that checkpoints can be written in.</summary>
-    /// <param name="bad">Makes the error from what is wrong with the name.</param>
-    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
-    {
-        var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, SchemeNames)}");
-        return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
-            ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
-    }
-
-    public static Algorithm ParseAlgorithm(string name) => name switch
-    {
-        "max" => Quant.Planning.Algorithm.Max,
-        "rtn" => Quant.Planning.Algorithm.Rtn,
-        _ => throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, ["max", "rtn"])}"),
-    };
 
     public static TargetChoice ParseTarget(string? name) => new(name switch
     {
@@ -103,13 +79,4 @@ static class CommonOptions
         "hf" => Export.Verification.Target.Transformers,
         _ => throw new UsageException($"--target {name}: unknown; {Suggestion.For(name, ["vllm", "sglang", "trtllm", "hf"])}"),
     }, name ?? "vllm", name is not null);
-
-    public static IEnumerable<Scope> ParseScope(string name) => name switch
-    {
-        "language" => [Models.Scope.Language],
-        "projector" => [Models.Scope.Projector],
-        "vision" => [Models.Scope.Vision],
-        "all" => Enum.GetValues<Scope>(),
-        _ => throw new UsageException($"--scope {name}: unknown; {Suggestion.For(name, ["language", "projector", "vision", "all"])}"),
-    };
 }

@@ -34,9 +34,6 @@ static class DoctorCommand
         return command;
     }
 
-    /// <summary>This program's version.</summary>
-    public static string Version => typeof(DoctorCommand).Assembly.GetName().Version?.ToString(3) ?? "0.0.0";
-
     static DoctorView Look()
     {
         var temporary = Path.GetTempPath();
@@ -47,7 +44,7 @@ static class DoctorCommand
         if (memory < 2L << 30)
             warnings.Add($"Only {Units.Bytes(memory)} of memory for this process.");
         return new DoctorView(
-            Version, RuntimeInformation.FrameworkDescription, RuntimeInformation.OSDescription,
+            Product.Version, RuntimeInformation.FrameworkDescription, RuntimeInformation.OSDescription,
             RuntimeInformation.ProcessArchitecture.ToString().ToLowerInvariant(), Environment.ProcessorCount, Threads.Count,
             Cpu.Level.ToString().ToLowerInvariant(), [.. Cpu.Available.Select(level => level.ToString().ToLowerInvariant())], memory,
             temporary, new DriveInfo(temporary).AvailableFreeSpace, warnings);

@@ -7,7 +7,7 @@ using Nibble.Models;
 using Nibble.Models.Chat;
 using Nibble.Models.Generation;
 using Nibble.Models.Prompts;
-using Nibble.Quant.Evaluation;
+using Nibble.Quant.Calibration;
 using Nibble.Tensors.Ops;
 
 namespace Nibble.Cli.Commands;

@@ -1,7 +1,7 @@
 using System.CommandLine;
 using System.Text.Json.Serialization;
 using Nibble.Cli.Output;
-using Nibble.Models.Architectures;
+using Nibble.Models.Config;
 
 namespace Nibble.Cli.Commands;
 
@@ -22,9 +22,9 @@ static class ModelsCommand
         command.SetAction(parsed =>
         {
             if (parsed.GetValue(json))
-                terminal.Json(new ModelsView(Networks.Supported), ModelsJson.Default.ModelsView);
+                terminal.Json(new ModelsView(SupportedModels.All), ModelsJson.Default.ModelsView);
             else
-                terminal.Table(["model_type", "inputs", "published as"], Networks.Supported.Select(model => (string[])
+                terminal.Table(["model_type", "inputs", "published as"], SupportedModels.All.Select(model => (string[])
                     [model.ModelType, model.Inputs, model.Examples]));
             return ExitCode.Ok;
         });

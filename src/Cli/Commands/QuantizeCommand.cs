@@ -71,7 +71,7 @@ static class QuantizeCommand
         }
         terminal.Line($"report       {Path.Combine(result.Output, "report.html")}");
         terminal.Line();
-        terminal.Line($"next         nibble eval {result.Output} --against {report.Model}");
+        terminal.Line($"next         {Product.Call} eval {result.Output} --against {report.Model}");
     }
 
     static string Formats(RunReport report) => string.Concat(report.Modules.GroupBy(module => module.Scheme)

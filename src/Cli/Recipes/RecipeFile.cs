@@ -1,4 +1,3 @@
-using Nibble.Cli.Commands;
 using Nibble.Models;
 using Nibble.Quant;
 using Nibble.Quant.Formats;
@@ -50,11 +49,11 @@ static class RecipeFile
             switch (Text(key, path))
             {
                 case "algorithm":
-                    algorithm = At(value, path, CommonOptions.ParseAlgorithm);
+                    algorithm = At(value, path, RecipeWords.ParseAlgorithm);
                     break;
                 case "kv":
-                    keyValues = Text(value, path) is CommonOptions.NoCacheFormat ? null : Schemes.FindKeyValues(Text(value, path))
-                        ?? throw Bad(value, path, $"kv '{Text(value, path)}' is unknown; {Suggestion.For(Text(value, path), CommonOptions.KeyValueNames)}");
+                    keyValues = Text(value, path) is RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(Text(value, path))
+                        ?? throw Bad(value, path, $"kv '{Text(value, path)}' is unknown; {Suggestion.For(Text(value, path), RecipeWords.KeyValueNames)}");
                     break;
                 case "rules" when value is YamlSequenceNode list:
                     rules.AddRange(list.Children.SelectMany(item => ParseRule(item, path)));
@@ -83,11 +82,11 @@ static class RecipeFile
         {
             null => throw Bad(node, path, "a rule needs a format (or 'skip')."),
             "skip" => null,
-            _ => CommonOptions.FindScheme(format, problem => Bad(node, path, $"format '{format}': {problem}")),
+            _ => RecipeWords.FindScheme(format, problem => Bad(node, path, $"format '{format}': {problem}")),
         };
         var glob = new Glob(modules);
         var parts = mapping.Children.FirstOrDefault(child => child.Key is YamlScalarNode { Value: "scope" }).Value is { } named && scope != "all"
-            ? At(named, path, CommonOptions.ParseScope).Select(part => (Scope?)part) : [null];
+            ? At(named, path, RecipeWords.ParseScope).Select(part => (Scope?)part) : [null];
         var rules = parts.Select(part => new Rule(glob, scheme, part));
         return modules == "*" ? rules.Concat(Skipped()) : rules; // only a rule that names the head takes it in
     }

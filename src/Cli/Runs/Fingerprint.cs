@@ -1,6 +1,5 @@
 using System.Security.Cryptography;
 using System.Text;
-using Nibble.Cli.Commands;
 using Nibble.Quant.Planning;
 
 namespace Nibble.Cli.Runs;
@@ -19,7 +18,7 @@ static class Fingerprint
 
     public static List<KeyValuePair<string, string>> Of(ModelFolder model, Recipe recipe, CalibrationFiles? data, RunOptions options) =>
     [
-        new("version", DoctorCommand.Version),
+        new("version", Product.Version),
         new("model", Model(model)),
         new("recipe", recipe.Describe()),
         new("data", data?.Fingerprint ?? "none"),

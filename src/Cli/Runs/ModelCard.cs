@@ -1,7 +1,6 @@
 using System.Text;
 using System.Text.Encodings.Web;
 using System.Text.Json;
-using Nibble.Cli.Commands;
 using Nibble.Cli.Output;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
@@ -25,7 +24,7 @@ static class ModelCard
         foreach (var scheme in schemes)
             card.Append($"- {scheme.Key}\n");
         card.Append($"---\n\n# {Plain(name)}, quantized\n\n{Plain(name)} ({Plain(report.ModelType)}), quantized after training with nibble ");
-        card.Append($"{DoctorCommand.Version}:\n\n```\n{command}\n```\n\n");
+        card.Append($"{Product.Version}:\n\n```\n{command}\n```\n\n");
         card.Append($"- Size: {Units.Bytes(report.BytesBefore)} → {Units.Bytes(report.BytesAfter)}\n");
         if (recipe.KeyValues is { } cache)
             card.Append($"- Cached keys and values: {cache.Name}\n");

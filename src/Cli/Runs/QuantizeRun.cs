@@ -1,7 +1,6 @@
 using System.Diagnostics;
 using System.Text;
 using System.Text.Json;
-using Nibble.Cli.Commands;
 using Nibble.Cli.Output;
 using Nibble.Export;
 using Nibble.Export.Layouts;
@@ -113,7 +112,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         warnings.AddRange(modules.Where(module => plan.NeedsData && module.TextTokens + module.VisionTokens == 0)
             .Select(module => $"{module.Name} saw no calibration token."));
         return new RunReport(
-            $"nibble {DoctorCommand.Version}", model.Path, model.Network.ModelType, DateTimeOffset.UtcNow,
+            $"nibble {Product.Version}", model.Path, model.Network.ModelType, DateTimeOffset.UtcNow,
             [
                 new("recipe", recipe.Describe()),
                 new("target", options.Target.Name),

@@ -1,5 +1,3 @@
-using Nibble.Models.Architectures;
-
 namespace Nibble.Models.Config;
 
 /// <summary>A config.json as this engine understands it.</summary>
@@ -25,7 +23,7 @@ public abstract record ModelConfig(string ModelType, DecoderConfig Text, IReadOn
             "qwen2" => ReadText(config, type, TextFamily.Qwen2),
             "qwen3" => ReadText(config, type, TextFamily.Qwen3),
             "qwen2_5_vl" => Qwen25VlConfig.Read(config, type),
-            _ => throw config.Wrong("model_type", $"one of {string.Join(", ", Networks.ModelTypes)}"),
+            _ => throw config.Wrong("model_type", $"one of {string.Join(", ", SupportedModels.Types)}"),
         };
     }
 

@@ -1,7 +1,6 @@
 using Nibble.Models;
 using Nibble.Models.Chat;
 using Nibble.Models.Prompts;
-using Nibble.Quant.Evaluation;
 
 namespace Nibble.Quant.Calibration;
 

@@ -1,5 +1,4 @@
 using Nibble.Models;
-using Nibble.Models.Images;
 using Nibble.Models.Prompts;
 using Nibble.Quant.Calibration;
 
@@ -31,24 +30,4 @@ public sealed record EvalSet(IReadOnlyList<DataEntry> Entries, IReadOnlyList<str
 
     /// <summary>The entry's question, ending where the answer begins.</summary>
     public Sample Prompt(DataEntry entry, PromptBuilder prompts) => prompts.Question(entry.Question!, Pictures.Load(entry.Images, Folder));
-}
-
-/// <summary>Pictures named in data files.</summary>
-public static class Pictures
-{
-    const long LargestFile = 256 << 20;
-
-    /// <exception cref="QuantizationException">A file is missing or too large.</exception>
-    /// <exception cref="ModelException">A file is no picture.</exception>
-    public static List<Image> Load(IEnumerable<string> paths, string folder) => [.. paths.Select(path => Load(Path.Combine(folder, path)))];
-
-    public static Image Load(string path)
-    {
-        var file = new FileInfo(path);
-        if (!file.Exists)
-            throw new QuantizationException($"{path}: the picture does not exist.");
-        if (file.Length > LargestFile)
-            throw new QuantizationException($"{path}: {file.Length} bytes; a picture has at most {LargestFile}.");
-        return ImageDecoder.Decode(File.ReadAllBytes(path), path);
-    }
 }

@@ -209,7 +209,7 @@ public class ModelConfigTests
         const string known = "llama, mistral, qwen2, qwen2_5_vl, qwen3";
         Assert.Equal($"folder/config.json: model_type: expected one of {known}, found \"gpt9\".", message);
         Assert.Contains("model_type: expected one of", Assert.Throws<ModelException>(() => Parse("{}")).Message);
-        foreach (var type in Networks.ModelTypes.Where(type => type != "qwen2_5_vl"))
+        foreach (var type in SupportedModels.Types.Where(type => type != "qwen2_5_vl"))
             Assert.Equal(type, Parse(Changed(type)).ModelType);
     }
 

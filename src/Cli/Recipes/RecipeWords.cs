@@ -1,0 +1,43 @@
+using Nibble.Models;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+
+namespace Nibble.Cli.Recipes;
+
+/// <summary>What formats, scopes and algorithms are called, on the command line and in recipe files alike.</summary>
+static class RecipeWords
+{
+    /// <summary>What <c>--kv</c> is called for a cache that stays as it is.</summary>
+    public const string NoCacheFormat = "none";
+
+    /// <summary>Every name <c>--format</c> takes, aliases left out.</summary>
+    public static IEnumerable<string> SchemeNames => Schemes.All.Select(entry => entry.Scheme.Name);
+
+    /// <summary>Every name <c>--kv</c> takes.</summary>
+    public static IEnumerable<string> KeyValueNames => Schemes.KeyValueNames.Prepend(NoCacheFormat);
+
+    /// <summary>A scheme that checkpoints can be written in.</summary>
+    /// <param name="bad">Makes the error from what is wrong with the name.</param>
+    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
+    {
+        var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, SchemeNames)}");
+        return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
+            ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
+    }
+
+    public static Algorithm ParseAlgorithm(string name) => name switch
+    {
+        "max" => Quant.Planning.Algorithm.Max,
+        "rtn" => Quant.Planning.Algorithm.Rtn,
+        _ => throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, ["max", "rtn"])}"),
+    };
+
+    public static IEnumerable<Scope> ParseScope(string name) => name switch
+    {
+        "language" => [Models.Scope.Language],
+        "projector" => [Models.Scope.Projector],
+        "vision" => [Models.Scope.Vision],
+        "all" => Enum.GetValues<Scope>(),
+        _ => throw new UsageException($"--scope {name}: unknown; {Suggestion.For(name, ["language", "projector", "vision", "all"])}"),
+    };
+}
