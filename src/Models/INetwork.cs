@@ -10,18 +10,57 @@ public enum Scope
     Vision,
 }
 
+/// <summary>Rows that some linear modules are about to be multiplied with.</summary>
+/// <param name="X">[rows, in] F32. Where <paramref name="Tokens"/> is given it was made for the caller, who releases it.</param>
+/// <param name="Tokens">Which token of the pass each row is; null: all of them in order.</param>
+public readonly record struct InputRows(Tensor X, int[]? Tokens = null);
+
+/// <summary>Modules that are multiplied with the same rows.</summary>
+/// <param name="Rows">The rows, before the step that multiplies them; null where the sample has no use for the modules.</param>
+public sealed record InputGroup(IReadOnlyList<string> Modules, Func<Pass, InputRows?> Rows)
+{
+    /// <summary>Modules whose rows are all of <see cref="Pass.Input"/>.</summary>
+    public static InputGroup OfInput(params IReadOnlyList<string> modules) =>
+        new(modules, pass => pass.Input is { } input ? new InputRows(input) : null);
+}
+
 /// <summary>
-/// One step of a network, holding the weights of that step only. Running a network is running its stages in order;
+/// A stretch of a stage: multiplies the modules whose inputs are ready, and goes on until the inputs of the next ones are. Like a stage
+/// it leaves the tensors it finds alone: whoever runs it releases those it replaced.
+/// </summary>
+/// <param name="Inputs">What <paramref name="Run"/> multiplies, and with what.</param>
+public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run);
+
+/// <summary>
+/// One part of a network, holding the weights of that part only. Running a network is running its stages in order;
 /// running a network larger than memory is loading one stage, running every sample through it, and dropping it.
 /// </summary>
 public interface IStage
 {
     /// <summary>
+    /// The stage cut before every group of modules. Between two steps all there is of a sample is <see cref="Pass.Hidden"/> and
+    /// <see cref="Pass.Input"/>.
+    /// </summary>
+    IReadOnlyList<Step> Steps { get; }
+
+    /// <summary>
     /// Advances one sample: reads tensors of the pass and puts new ones in their place. The tensors it finds are neither written
     /// to nor released, so a caller may keep <see cref="Pass.Hidden"/> and run a stage from it again. Does nothing where
     /// the sample has no use for the stage: vision stages without pictures. Safe to call for several passes at once.
     /// </summary>
-    void Forward(Pass pass);
+    void Forward(Pass pass)
+    {
+        var found = pass.Hidden;
+        foreach (var step in Steps)
+        {
+            var (hidden, input) = (pass.Hidden, pass.Input);
+            step.Run(pass);
+            if (!ReferenceEquals(hidden, pass.Hidden) && !ReferenceEquals(hidden, found))
+                hidden.Dispose();
+            if (!ReferenceEquals(input, pass.Input))
+                input?.Dispose();
+        }
+    }
 }
 
 /// <summary>A stage that is not loaded yet.</summary>

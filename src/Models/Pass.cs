@@ -33,6 +33,9 @@ public sealed class Pass(Sample sample, KvCache? cache)
     /// <summary>[T, D]: the residual stream of the language model, or [patches, Dv] while in the vision tower.</summary>
     public Tensor Hidden { get; set; } = null!;
 
+    /// <summary>[T, in]: what the next modules of a stage are multiplied with; null between stages.</summary>
+    public Tensor? Input { get; set; }
+
     /// <summary>[image tokens, D]: features to be written into the placeholders; null without pictures.</summary>
     public Tensor? ImageFeatures { get; set; }
 

@@ -24,9 +24,11 @@ sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights 
     public static string[] Modules(string prefix) =>
         [$"{prefix}.q_proj", $"{prefix}.k_proj", $"{prefix}.v_proj", $"{prefix}.o_proj"];
 
+    /// <summary>Everything before the last matrix.</summary>
     /// <param name="x">[T, D] F32.</param>
     /// <param name="pass">Positions, and the cache that the new keys and values join.</param>
-    public Tensor Forward(Tensor x, Pass pass)
+    /// <returns>[T, H · d].</returns>
+    public Tensor Mix(Tensor x, Pass pass)
     {
         using var queries = Heads(q.Forward(x), config.Heads, queryNorm);                 // [T, H, d]
         using var keys = Heads(k.Forward(x), config.KeyValueHeads, keyNorm);              // [T, G, d]
@@ -37,10 +39,14 @@ sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights 
         filter?.Apply(keys, values);
 
         var (allKeys, allValues) = pass.Cache?.Layers[layer].Append(keys, values) ?? (keys, values);  // [S, G, d]
-        using var mixed = Tensor.Empty(queries.Shape);                                    // [T, H, d]
+        var mixed = Tensor.Empty(queries.Shape);                                          // [T, H, d]
         Ops.Attention.Apply(queries, allKeys, allValues, mixed, mask, scale);
-        return o.Forward(mixed.Reshape(x.Rows, config.Heads * config.HeadWidth));
+        return mixed.Reshape(x.Rows, config.Heads * config.HeadWidth);
     }
+
+    /// <param name="mixed">[T, H · d] F32.</param>
+    /// <returns>[T, D].</returns>
+    public Tensor Project(Tensor mixed) => o.Forward(mixed);
 
     Tensor Heads(Tensor projected, int heads, RmsNorm? norm)
     {

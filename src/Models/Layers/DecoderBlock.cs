@@ -1,15 +1,37 @@
 using Nibble.Models.Config;
+using Nibble.Tensors;
 using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Layers;
 
 /// <summary>x ← x + attention(norm(x)); x ← x + mlp(norm(x)).</summary>
-sealed class DecoderBlock(DecoderConfig config, int layer, RopeCache rope, Weights weights) : IStage
+sealed class DecoderBlock : IStage
 {
-    readonly RmsNorm attentionNorm = new(weights["input_layernorm"], config.Width, config.NormEpsilon);
-    readonly Attention attention = new(config, layer, rope, weights["self_attn"]);
-    readonly RmsNorm mlpNorm = new(weights["post_attention_layernorm"], config.Width, config.NormEpsilon);
-    readonly GatedMlp mlp = new(weights["mlp"], config.Width, config.MlpWidth);
+    readonly RmsNorm attentionNorm, mlpNorm;
+    readonly Attention attention;
+    readonly GatedMlp mlp;
+    readonly int layer;
+
+    DecoderBlock(DecoderConfig config, int layer, RopeCache rope, Weights weights)
+    {
+        this.layer = layer;
+        attentionNorm = new(weights["input_layernorm"], config.Width, config.NormEpsilon);
+        attention = new(config, layer, rope, weights["self_attn"]);
+        mlpNorm = new(weights["post_attention_layernorm"], config.Width, config.NormEpsilon);
+        mlp = new(weights["mlp"], config.Width, config.MlpWidth);
+
+        var (inAttention, inMlp) = (Attention.Modules(weights["self_attn"].Prefix), GatedMlp.Modules(weights["mlp"].Prefix));
+        Steps =
+        [
+            new([], pass => pass.Input = attentionNorm.Forward(pass.Hidden)),
+            new([InputGroup.OfInput(inAttention[..3])], pass => pass.Input = attention.Mix(pass.Input!, pass)),
+            new([InputGroup.OfInput(inAttention[3])], AddAttention),
+            new([InputGroup.OfInput(inMlp[..2])], pass => pass.Input = mlp.Gate(pass.Input!)),
+            new([InputGroup.OfInput(inMlp[2])], AddMlp),
+        ];
+    }
+
+    public IReadOnlyList<Step> Steps { get; }
 
     public static StageLoader Loader(DecoderConfig config, int layer, RopeCache rope, string prefix)
     {
@@ -20,16 +42,18 @@ sealed class DecoderBlock(DecoderConfig config, int layer, RopeCache rope, Weigh
             root => new DecoderBlock(config, layer, rope, root[prefix]));
     }
 
-    public void Forward(Pass pass)
+    void AddAttention(Pass pass)
     {
-        using var normed = attentionNorm.Forward(pass.Hidden);      // [T, D]
-        using var x = attention.Forward(normed, pass);
+        var x = attention.Project(pass.Input!);                     // [T, D]
         Elementwise.Add(pass.Hidden, x, x);
+        (pass.Hidden, pass.Input) = (x, mlpNorm.Forward(x));
+    }
 
-        using var normedAgain = mlpNorm.Forward(x);
-        var y = mlp.Forward(normedAgain);
-        Elementwise.Add(x, y, y);
-        pass.Hidden = y;
+    void AddMlp(Pass pass)
+    {
+        var y = mlp.Down(pass.Input!);
+        Elementwise.Add(pass.Hidden, y, y);
+        (pass.Hidden, pass.Input) = (y, null);
         pass.Observe?.Invoke(Observed.Layer(layer), y);
     }
 }

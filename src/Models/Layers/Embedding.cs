@@ -9,10 +9,12 @@ sealed class Embedding(DecoderConfig config, Weights weights) : IStage
 {
     readonly Tensor table = weights.Tensor("weight", config.Vocabulary, config.Width);
 
+    public IReadOnlyList<Step> Steps => [new([], Embed)];
+
     public static StageLoader Loader(DecoderConfig config, string prefix) =>
         new(prefix, Scope.Language, [], [], [], root => new Embedding(config, root[prefix]));
 
-    public void Forward(Pass pass)
+    void Embed(Pass pass)
     {
         var x = Tensor.Empty(pass.Sample.Ids.Length, config.Width);
         Ops.Embedding.Apply(table, pass.Sample.Ids, x);

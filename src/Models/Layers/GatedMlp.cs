@@ -7,17 +7,22 @@ namespace Nibble.Models.Layers;
 sealed class GatedMlp(Weights weights, int width, int inner)
 {
     readonly Linear gate = weights.Linear("gate_proj", inner, width), up = weights.Linear("up_proj", inner, width);
-    readonly Linear down = weights.Linear("down_proj", width, inner);
+    readonly Linear last = weights.Linear("down_proj", width, inner);
 
     /// <summary>The modules below a prefix, in the order of first use.</summary>
     public static string[] Modules(string prefix) => [$"{prefix}.gate_proj", $"{prefix}.up_proj", $"{prefix}.down_proj"];
 
     /// <param name="x">[T, width] F32.</param>
-    public Tensor Forward(Tensor x)
+    /// <returns>[T, inner].</returns>
+    public Tensor Gate(Tensor x)
     {
         using var gated = gate.Forward(x);
-        using var inner = up.Forward(x);
+        var inner = up.Forward(x);
         Ops.SwiGlu.Apply(gated, inner, inner);
-        return down.Forward(inner);
+        return inner;
     }
+
+    /// <param name="inner">[T, inner] F32.</param>
+    /// <returns>[T, width].</returns>
+    public Tensor Down(Tensor inner) => last.Forward(inner);
 }

@@ -5,22 +5,37 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Models.Layers;
 
 /// <summary>The final norm, then one logit per word of the vocabulary.</summary>
-sealed class Head(DecoderConfig config, Weights normWeights, Linear head) : IStage
+sealed class Head : IStage
 {
-    readonly RmsNorm norm = new(normWeights, config.Width, config.NormEpsilon);
+    readonly RmsNorm norm;
+    readonly Linear head;
+
+    Head(DecoderConfig config, Weights normWeights, Linear head, string? name)
+    {
+        norm = new(normWeights, config.Width, config.NormEpsilon);
+        this.head = head;
+        Steps = [new([], Normalise), new(name is null ? [] : [InputGroup.OfInput(name)], Predict)];
+    }
+
+    public IReadOnlyList<Step> Steps { get; }
 
     /// <param name="head">The module's name; null: the embedding table is the head, and stays dense as a table.</param>
     public static StageLoader Loader(DecoderConfig config, string norm, string embedding, string? head) =>
         new(head ?? norm, Scope.Language, head is null ? [] : [head], [], [], root => new Head(config, root[norm], head is null
             ? new Linear(new DenseWeight(root[embedding].Tensor("weight", config.Vocabulary, config.Width)), null)
-            : root.Linear(head, config.Vocabulary, config.Width)));
+            : root.Linear(head, config.Vocabulary, config.Width), head));
 
-    public void Forward(Pass pass)
+    void Normalise(Pass pass)
     {
         var x = pass.LastLogitsOnly ? pass.Hidden.Slice(pass.Hidden.Rows - 1, 1) : pass.Hidden;
-        using var normed = norm.Forward(x);
-        pass.Observe?.Invoke(Observed.Norm, normed);
-        pass.Logits = head.Forward(normed);
+        pass.Input = norm.Forward(x);
+        pass.Observe?.Invoke(Observed.Norm, pass.Input);
+    }
+
+    void Predict(Pass pass)
+    {
+        pass.Logits = head.Forward(pass.Input!);
+        pass.Input = null;
         pass.Observe?.Invoke(Observed.Logits, pass.Logits);
     }
 }

@@ -14,7 +14,9 @@ sealed class PatchEmbedding(VisionTower tower, Weights weights) : IStage
     public static StageLoader Loader(VisionTower tower, string prefix) =>
         new(prefix, Scope.Vision, [], [], [], root => new PatchEmbedding(tower, root[prefix]));
 
-    public void Forward(Pass pass)
+    public IReadOnlyList<Step> Steps => [new([], Embed)];
+
+    void Embed(Pass pass)
     {
         if (pass.Sample.Images.Count == 0)
             return;

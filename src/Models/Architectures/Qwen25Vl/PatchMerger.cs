@@ -5,27 +5,57 @@ using Ops = Nibble.Tensors.Ops;
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
 /// <summary>The patches of a unit side by side, in two layers to the language model's width; in reading order.</summary>
-sealed class PatchMerger(VisionTower tower, Weights weights) : IStage
+sealed class PatchMerger : IStage
 {
-    readonly int merged = tower.Config.UnitWidth;
-    readonly RmsNorm norm = new(weights["ln_q"], tower.Config.Width, VisionTower.NormEpsilon);
-    readonly Linear inner = weights["mlp"].Linear("0", tower.Config.UnitWidth, tower.Config.UnitWidth);
-    readonly Linear outer = weights["mlp"].Linear("2", tower.Config.OutWidth, tower.Config.UnitWidth);
+    readonly VisionTower tower;
+    readonly RmsNorm norm;
+    readonly Linear inner, outer;
+
+    PatchMerger(VisionTower tower, Weights weights)
+    {
+        this.tower = tower;
+        var (config, mlp) = (tower.Config, weights["mlp"]);
+        norm = new(weights["ln_q"], config.Width, VisionTower.NormEpsilon);
+        inner = mlp.Linear("0", config.UnitWidth, config.UnitWidth);
+        outer = mlp.Linear("2", config.OutWidth, config.UnitWidth);
+        Steps =
+        [
+            new([], Unite),
+            new([InputGroup.OfInput($"{mlp.Prefix}.0")], Widen),
+            new([InputGroup.OfInput($"{mlp.Prefix}.2")], Project),
+        ];
+    }
+
+    public IReadOnlyList<Step> Steps { get; }
 
     public static StageLoader Loader(VisionTower tower, string prefix) =>
         new(prefix, Scope.Projector, [$"{prefix}.mlp.0", $"{prefix}.mlp.2"], [], [],
             root => new PatchMerger(tower, root[prefix]));
 
-    public void Forward(Pass pass)
+    void Unite(Pass pass)
     {
         if (pass.Sample.Images.Count == 0)
             return;
-        using var normed = norm.Forward(pass.Hidden);                               // [patches, Dv]
-        using var hidden = inner.Forward(normed.Reshape(normed.Elements / merged, merged));
+        var normed = norm.Forward(pass.Hidden);                                     // [patches, Dv]
+        pass.Input = normed.Reshape(normed.Elements / tower.Config.UnitWidth, tower.Config.UnitWidth);
+    }
+
+    void Widen(Pass pass)
+    {
+        if (pass.Input is not { } units)
+            return;
+        var hidden = inner.Forward(units);
         Ops.Gelu.Apply(hidden, hidden);
+        pass.Input = hidden;
+    }
+
+    void Project(Pass pass)
+    {
+        if (pass.Input is not { } hidden)
+            return;
         using var features = outer.Forward(hidden);                                 // [image tokens, D]
         pass.Observe?.Invoke(Observed.Projector, features);
-        pass.ImageFeatures = tower.Layout(pass).ToReadingOrder(features);
+        (pass.ImageFeatures, pass.Input) = (tower.Layout(pass).ToReadingOrder(features), null);
         pass.Observe?.Invoke(Observed.ImageFeatures, pass.ImageFeatures);
     }
 }

@@ -5,15 +5,37 @@ using Ops = Nibble.Tensors.Ops;
 namespace Nibble.Models.Architectures.Qwen25Vl;
 
 /// <summary>x ← x + attention(norm(x)); x ← x + mlp(norm(x)), attending within windows or within pictures.</summary>
-sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
+sealed class VisionBlock : IStage
 {
-    readonly int width = tower.Config.Width, heads = tower.Config.Heads;
-    readonly bool overPictures = tower.Config.FullAttention.Contains(layer);
-    readonly RmsNorm attentionNorm = new(weights["norm1"], tower.Config.Width, VisionTower.NormEpsilon);
-    readonly Linear qkv = weights["attn"].Linear("qkv", 3 * tower.Config.Width, tower.Config.Width);
-    readonly Linear projection = weights["attn"].Linear("proj", tower.Config.Width, tower.Config.Width);
-    readonly RmsNorm mlpNorm = new(weights["norm2"], tower.Config.Width, VisionTower.NormEpsilon);
-    readonly GatedMlp mlp = new(weights["mlp"], tower.Config.Width, tower.Config.MlpWidth);
+    readonly VisionTower tower;
+    readonly int layer, width, heads;
+    readonly bool overPictures;
+    readonly RmsNorm attentionNorm, mlpNorm;
+    readonly Linear qkv, projection;
+    readonly GatedMlp mlp;
+
+    VisionBlock(VisionTower tower, int layer, Weights weights)
+    {
+        (this.tower, this.layer) = (tower, layer);
+        (width, heads, overPictures) = (tower.Config.Width, tower.Config.Heads, tower.Config.FullAttention.Contains(layer));
+        attentionNorm = new(weights["norm1"], width, VisionTower.NormEpsilon);
+        qkv = weights["attn"].Linear("qkv", 3 * width, width);
+        projection = weights["attn"].Linear("proj", width, width);
+        mlpNorm = new(weights["norm2"], width, VisionTower.NormEpsilon);
+        mlp = new(weights["mlp"], width, tower.Config.MlpWidth);
+
+        var inMlp = GatedMlp.Modules(weights["mlp"].Prefix);
+        Steps =
+        [
+            With([], pass => pass.Input = attentionNorm.Forward(pass.Hidden)),
+            With([$"{weights["attn"].Prefix}.qkv"], pass => pass.Input = Mix(pass.Input!, tower.Layout(pass))),
+            With([$"{weights["attn"].Prefix}.proj"], AddAttention),
+            With(inMlp[..2], pass => pass.Input = mlp.Gate(pass.Input!)),
+            With(inMlp[2..], AddMlp),
+        ];
+    }
+
+    public IReadOnlyList<Step> Steps { get; }
 
     public static StageLoader Loader(VisionTower tower, int layer, string prefix)
     {
@@ -22,22 +44,30 @@ sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
             root => new VisionBlock(tower, layer, root[prefix]));
     }
 
-    public void Forward(Pass pass)
-    {
-        if (pass.Sample.Images.Count == 0)
-            return;
-        using var normed = attentionNorm.Forward(pass.Hidden);      // [patches, Dv]
-        using var x = Attend(normed, tower.Layout(pass));
-        Ops.Elementwise.Add(pass.Hidden, x, x);
+    /// <summary>A step that passes by samples without pictures.</summary>
+    static Step With(IReadOnlyList<string> modules, Action<Pass> run) =>
+        new(modules.Count == 0 ? [] : [InputGroup.OfInput(modules)], pass =>
+        {
+            if (pass.Sample.Images.Count > 0)
+                run(pass);
+        });
 
-        using var normedAgain = mlpNorm.Forward(x);
-        var y = mlp.Forward(normedAgain);
-        Ops.Elementwise.Add(x, y, y);
-        pass.Hidden = y;
+    void AddAttention(Pass pass)
+    {
+        var x = projection.Forward(pass.Input!);                    // [patches, Dv]
+        Ops.Elementwise.Add(pass.Hidden, x, x);
+        (pass.Hidden, pass.Input) = (x, mlpNorm.Forward(x));
+    }
+
+    void AddMlp(Pass pass)
+    {
+        var y = mlp.Down(pass.Input!);
+        Ops.Elementwise.Add(pass.Hidden, y, y);
+        (pass.Hidden, pass.Input) = (y, null);
         pass.Observe?.Invoke(Observed.VisionLayer(layer), y);
     }
 
-    Tensor Attend(Tensor x, VisionLayout layout)
+    Tensor Mix(Tensor x, VisionLayout layout)
     {
         using var fused = qkv.Forward(x);                           // rows of q, then k, then v: [patches, 3·Dv]
         using var queries = Part(fused, 0);                         // [patches, H, d]
@@ -46,10 +76,10 @@ sealed class VisionBlock(VisionTower tower, int layer, Weights weights) : IStage
         layout.Angles.Rotate(queries);
         layout.Angles.Rotate(keys);
 
-        using var mixed = Tensor.Empty(queries.Shape);
+        var mixed = Tensor.Empty(queries.Shape);
         var mask = overPictures ? layout.WithinPictures : layout.WithinWindows;
         Ops.Attention.Apply(queries, keys, values, mixed, mask, 1 / MathF.Sqrt(width / heads));
-        return projection.Forward(mixed.Reshape(x.Rows, width));
+        return mixed.Reshape(x.Rows, width);
     }
 
     Tensor Part(Tensor fused, int index)
