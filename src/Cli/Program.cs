@@ -75,6 +75,7 @@ static class Program
         GenerateCommand.Create(terminal, cancellation),
         CompareCommand.Create(terminal),
         FormatsCommand.Create(terminal),
+        AlgorithmsCommand.Create(terminal),
         ModelsCommand.Create(terminal),
         DoctorCommand.Create(terminal),
     };

@@ -29,7 +29,19 @@ public sealed record InputGroup(IReadOnlyList<string> Modules, Func<Pass, InputR
 /// it leaves the tensors it finds alone: whoever runs it releases those it replaced.
 /// </summary>
 /// <param name="Inputs">What <paramref name="Run"/> multiplies, and with what.</param>
-public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run);
+public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run)
+{
+    /// <summary>Runs it and releases the tensors it replaced.</summary>
+    public void Advance(Pass pass)
+    {
+        var (hidden, input) = (pass.Hidden, pass.Input);
+        Run(pass);
+        if (!ReferenceEquals(hidden, pass.Hidden))
+            hidden?.Dispose();
+        if (!ReferenceEquals(input, pass.Input))
+            input?.Dispose();
+    }
+}
 
 /// <summary>
 /// One part of a network, holding the weights of that part only. Running a network is running its stages in order;

@@ -82,43 +82,41 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
         var modules = modulesOfStage.GetValueOrDefault(stage.Name, []);
         var watched = finished is null ? modules.Select(module => module.Name).ToHashSet() : [];
         using var tensors = new StageTensors(source);
-        using var observed = new ObservedModules(
-            new DenseModules(tensors), watched.Contains, finished is null && plan.Attentions.Count > 0, options.ErrorRows);
+        using var inputs = new ObservedInputs(stage.Scope, watched.Contains, options.ErrorRows);
+        var keyValues = new ObservedKeyValues(new DenseModules(tensors));
 
-        var quantization = new StageQuantization(plan, tensors, observed);
+        var quantization = new StageQuantization(plan, tensors, inputs, keyValues);
         if (passes is not null && finished is null)
             quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
 
         var clock = Stopwatch.StartNew();
         if (passes is not null)
-            Forward(stage, tensors, observed, passes, schedule, finished is not null, cancellation);
+            Forward(stage.Load(new Weights(tensors, keyValues)), inputs, passes, schedule, finished is not null, cancellation);
         var forward = clock.Elapsed;
         if (finished is not null || !Mentioned(stage))
             return finished;
 
         clock.Restart();
         var moduleReports = modules.Select(module => quantization.Quantize(module, writes, schedule)).ToList();
-        var keyValues = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, writes)).ToList();
+        var cacheReports = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, writes)).ToList();
         var report = new StageReport(
-            stage.Name, forward.TotalSeconds, clock.Elapsed.TotalSeconds, ProcessMemory.PeakBytes, moduleReports, keyValues);
+            stage.Name, forward.TotalSeconds, clock.Elapsed.TotalSeconds, ProcessMemory.PeakBytes, moduleReports, cacheReports);
         writes.Finish(stage.Name, JsonSerializer.SerializeToUtf8Bytes(report, ReportJson.Default.StageReport));
         return report;
     }
 
     static void Forward(
-        StageLoader stage, StageTensors tensors, ObservedModules observed, ActivationStore passes, Schedule schedule, bool resumed,
-        CancellationToken cancellation)
+        IStage stage, ObservedInputs inputs, ActivationStore passes, Schedule schedule, bool resumed, CancellationToken cancellation)
     {
-        var loaded = stage.Load(new Weights(tensors, observed));
         for (var i = 0; i < passes.Count; i++)
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(i);
-            observed.Begin(pass, stage.Scope);
-            var before = pass.Hidden;
-            loaded.Forward(pass);
-            if (!ReferenceEquals(before, pass.Hidden))
-                before?.Dispose();
+            foreach (var step in stage.Steps)
+            {
+                inputs.Observe(step, pass);
+                step.Advance(pass);
+            }
             pass.Logits?.Dispose();
             pass.Logits = null;
             passes.Return(i, pass);

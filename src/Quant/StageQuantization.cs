@@ -10,7 +10,7 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Quant;
 
 /// <summary>Turns the modules of one stage into codes, once their statistics are complete.</summary>
-sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules observed)
+sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues)
 {
     readonly Dictionary<string, float> weightAmax = [];
 
@@ -24,7 +24,7 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
     public ModuleReport Quantize(PlannedModule module, WriteBehind writes, Schedule schedule)
     {
         var scheme = module.Scheme!;
-        var statistics = observed.Layers.GetValueOrDefault(module.Name);
+        var statistics = inputs.Layers.GetValueOrDefault(module.Name);
         var weight = tensors.Load(module.Weight.Name);
         float? amax = scheme.Weight.HasTensorScale ? SharedAmax(module) : null;
         var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, amax, module.Weight.Name);
@@ -45,7 +45,7 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
 
     public KeyValueReport Scales(string attention, WriteBehind writes)
     {
-        var statistics = observed.KeyValueStatistics[attention];
+        var statistics = keyValues.Statistics[attention];
         var format = plan.Recipe.KeyValues!;
         writes.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
         return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
@@ -62,7 +62,7 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedModules
         : weightAmax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
 
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
-    float InputAmax(PlannedModule module) => observed.Layers[module.Name].Amax;
+    float InputAmax(PlannedModule module) => inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
 }
 
 /// <summary>Relative squared errors.</summary>

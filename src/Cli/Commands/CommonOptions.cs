@@ -39,7 +39,7 @@ static class CommonOptions
 
     public static Option<string> Algorithm() => new("--algorithm")
     {
-        Description = "max: scales from the largest magnitudes, shared where runtimes fuse; rtn: every matrix by itself.",
+        Description = "How the numbers are chosen: max, rtn, awq, gptq, best, …; see `nibble algorithms`.",
         DefaultValueFactory = _ => "max",
     };
 

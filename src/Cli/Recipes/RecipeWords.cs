@@ -25,12 +25,11 @@ static class RecipeWords
             ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
     }
 
-    public static Algorithm ParseAlgorithm(string name) => name switch
-    {
-        "max" => Quant.Planning.Algorithm.Max,
-        "rtn" => Quant.Planning.Algorithm.Rtn,
-        _ => throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, ["max", "rtn"])}"),
-    };
+    /// <summary>Every name <c>--algorithm</c> takes.</summary>
+    public static IEnumerable<string> AlgorithmNames => Algorithms.All.Select(entry => entry.Name);
+
+    public static Algorithm ParseAlgorithm(string name) => Algorithms.Find(name)?.Algorithm
+        ?? throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, AlgorithmNames)}");
 
     public static IEnumerable<Scope> ParseScope(string name) => name switch
     {

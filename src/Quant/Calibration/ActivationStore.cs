@@ -76,6 +76,8 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
     {
         if (pass.Hidden is { } hidden)
             yield return hidden;
+        if (pass.Input is { } input)
+            yield return input;
         if (pass.ImageFeatures is { } features)
             yield return features;
     }
@@ -103,6 +105,8 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
         using var stream = new FileStream(File(index), FileMode.Open, FileAccess.Read);
         if (pass.Hidden is { } hidden)
             pass.Hidden = Read(stream, hidden.Shape);
+        if (pass.Input is { } input)
+            pass.Input = Read(stream, input.Shape);
         if (pass.ImageFeatures is { } features)
             pass.ImageFeatures = Read(stream, features.Shape);
     }

@@ -39,7 +39,7 @@ public sealed record Plan(
     public IEnumerable<PlannedModule> Quantized => Modules.Where(module => module.Scheme is not null);
 
     /// <summary>Whether calibration data must be seen.</summary>
-    public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => module.Scheme!.NeedsData);
+    public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => Recipe.Algorithm.Entry().NeedsData || module.Scheme!.NeedsData);
 
     public long BytesBefore => Copied.Sum(tensor => tensor.Bytes) + Quantized.Sum(module => module.Weight.Bytes);
 

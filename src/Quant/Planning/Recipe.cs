@@ -3,16 +3,6 @@ using Nibble.Quant.Formats;
 
 namespace Nibble.Quant.Planning;
 
-/// <summary>How scales are chosen.</summary>
-public enum Algorithm
-{
-    /// <summary>Largest magnitudes from calibration; fused modules share what runtimes want shared.</summary>
-    Max,
-
-    /// <summary>Round to nearest: every matrix by itself, nothing shared.</summary>
-    Rtn,
-}
-
 /// <summary>One line of a recipe: which modules get which scheme. Of the rules that match a module the last one decides.</summary>
 /// <param name="Modules">A pattern on full module names.</param>
 /// <param name="Scheme">Null to leave the modules as they are.</param>
@@ -46,6 +36,6 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
     /// <summary>The recipe as one line, for fingerprints and reports.</summary>
     public string Describe() => string.Join("; ", Rules
         .Select(rule => $"{(rule.Scope is { } scope ? $"{scope.ToString().ToLowerInvariant()}:" : "")}{rule.Modules}={rule.Scheme?.Name ?? "skip"}")
-        .Append($"algorithm={Algorithm.ToString().ToLowerInvariant()}")
+        .Append($"algorithm={Algorithm.Entry().Name}")
         .Append($"kv={KeyValues?.Name ?? "none"}"));
 }

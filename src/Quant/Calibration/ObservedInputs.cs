@@ -1,0 +1,61 @@
+using Nibble.Models;
+using Nibble.Tensors;
+
+namespace Nibble.Quant.Calibration;
+
+/// <summary>Records what the watched modules of a stage are multiplied with. Modules with the same input share their statistics.</summary>
+/// <param name="scope">Of the stage: outside the language model every token is a vision token.</param>
+/// <param name="keptRows">Input rows kept per group and modality.</param>
+public sealed class ObservedInputs(Scope scope, Func<string, bool> watched, int keptRows) : IDisposable
+{
+    readonly Dictionary<string, LayerStatistics> layers = [];
+
+    /// <summary>By module; without those that no token reached.</summary>
+    public IReadOnlyDictionary<string, LayerStatistics> Layers => layers;
+
+    /// <summary>Takes in what a step is about to multiply for one sample.</summary>
+    /// <exception cref="QuantizationException">An input is NaN or infinite.</exception>
+    public void Observe(Step step, Pass pass)
+    {
+        foreach (var group in step.Inputs)
+            if (group.Modules.Any(watched) && group.Rows(pass) is { } rows)
+            {
+                Of(group, rows.X.Columns).Observe(rows.X, Modalities.Of(pass, scope, rows));
+                if (rows.Tokens is not null)
+                    rows.X.Dispose();
+            }
+    }
+
+    /// <summary>Releases the rows its statistics kept.</summary>
+    public void Dispose()
+    {
+        foreach (var statistics in layers.Values)
+            statistics.Dispose();
+    }
+
+    LayerStatistics Of(InputGroup group, int width)
+    {
+        if (layers.TryGetValue(group.Modules[0], out var known))
+            return known;
+        var statistics = new LayerStatistics(group.Modules.First(watched), width, keptRows);
+        foreach (var module in group.Modules)
+            layers[module] = statistics;
+        return statistics;
+    }
+}
+
+/// <summary>Which token of a sample is which.</summary>
+static class Modalities
+{
+    /// <summary>The modality of each row.</summary>
+    public static Func<int, Modality> Of(Pass pass, Scope scope, InputRows rows)
+    {
+        if (scope != Scope.Language)
+            return _ => Modality.Vision;
+        if (pass.ImageMask is not { } mask)
+            return _ => Modality.Text;
+        return rows.Tokens is { } tokens ? row => Of(mask[tokens[row]]) : row => Of(mask[row]);
+    }
+
+    static Modality Of(bool vision) => vision ? Modality.Vision : Modality.Text;
+}
