@@ -27,6 +27,17 @@ public sealed class Pass(Sample sample, KvCache? cache)
             Sample = Sample with { Images = [.. Sample.Images.Select(image => image with { Patches = Tensor.Empty(0) })] };
     }
 
+    /// <summary>A pass that stands where this one does and goes its own way from here. Without a cache.</summary>
+    public Pass Fork() => new(Sample, null)
+    {
+        Hidden = Hidden?.Clone()!,
+        Input = Input?.Clone(),
+        ImageFeatures = ImageFeatures?.Clone(),
+        Positions = Positions,
+        ImageMask = ImageMask,
+        LastLogitsOnly = LastLogitsOnly,
+    };
+
     /// <summary>Null when the sequence is seen once and not continued.</summary>
     public KvCache? Cache { get; } = cache;
 

@@ -28,6 +28,9 @@ public interface IQuantizedSink
 
     void Write(KeyValueScales scales);
 
+    /// <summary>A module of a finished stage, as the runtime would hold it; null when its stage is still to be done.</summary>
+    Runtime.PackedWeight? Read(PlannedModule module) => null;
+
     /// <summary>Makes everything written durable and marks the stage as done.</summary>
     void Finish(string stage, ReadOnlySpan<byte> note);
 }

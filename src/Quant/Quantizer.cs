@@ -1,10 +1,9 @@
-using System.Diagnostics;
 using System.Text.Json;
 using Nibble.Models;
+using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
-using Nibble.Quant.Runtime;
 using Nibble.Tensors;
 
 namespace Nibble.Quant;
@@ -12,16 +11,18 @@ namespace Nibble.Quant;
 /// <param name="ActivationBudget">Bytes of hidden states kept in memory; more waits on disk.</param>
 /// <param name="SpillFolder">Where it waits.</param>
 /// <param name="ErrorRows">Input rows kept per module and modality to measure output errors with.</param>
-public sealed record QuantizerOptions(long ActivationBudget, string SpillFolder, int ErrorRows = 128);
+/// <param name="Compensation">Other options than those of the recipe's sequential algorithm.</param>
+public sealed record QuantizerOptions(
+    long ActivationBudget, string SpillFolder, int ErrorRows = 128, CompensationOptions? Compensation = null);
 
 /// <summary>
-/// Carries out a plan stage by stage: every sample runs through the stage in full precision while its modules are watched, then the
-/// modules become codes and go to the sink, then the stage is dropped. Without activations to calibrate no sample is run at all.
+/// Carries out a plan stage by stage. Every sample runs through the stage in full precision while its modules are watched, then the
+/// modules become codes and go to the sink, then the stage is dropped; a sequential algorithm carries the samples through the quantized
+/// stage as well. Without anything to learn from data no sample is run at all.
 /// </summary>
 public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan, QuantizerOptions options)
 {
-    readonly Dictionary<string, List<PlannedModule>> modulesOfStage =
-        plan.Quantized.GroupBy(module => module.Stage).ToDictionary(group => group.Key, group => group.ToList());
+    readonly HashSet<string> stagesWithModules = [.. plan.Quantized.Select(module => module.Stage)];
 
     /// <summary>Most activations held in memory between two stages, in bytes; 0 before <see cref="Run"/>.</summary>
     public long PeakActivationBytes { get; private set; }
@@ -43,9 +44,10 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
         var stages = LastNeeded();
         var finished = stages.Where(Mentioned).ToDictionary(stage => stage.Name, stage => sink.FinishedNote(stage.Name));
         var schedule = new Schedule(stages, source, plan, samples?.Count ?? 0, progress);
-        using var passes = plan.NeedsData ? new ActivationStore(network, samples!, options.ActivationBudget, options.SpillFolder) : null;
+        using var streams = plan.NeedsData ? new Streams(network, samples!, options) : null;
         using var readAhead = new ReadAhead(stages, source);
         using var writes = new WriteBehind(sink);
+        var run = new StageRun(plan, source, options, streams, sink, writes, schedule, cancellation);
         var reports = new List<StageReport>();
         for (var i = 0; i < stages.Count; i++)
         {
@@ -53,14 +55,14 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             readAhead.Begin(i);
             var earlier = finished.GetValueOrDefault(stages[i].Name) is { } note
                 ? JsonSerializer.Deserialize(note, ReportJson.Default.StageReport) : null;
-            if (RunStage(stages[i], passes, earlier, writes, schedule, cancellation) is { } report)
+            if (run.Run(stages[i], earlier, Mentioned(stages[i]), last: i == stages.Count - 1) is { } report)
                 reports.Add(report);
             if (earlier is not null)
                 schedule.Skip();
             cancellation.ThrowIfCancellationRequested();
         }
         writes.Complete();
-        (PeakActivationBytes, SpilledBytes) = (passes?.PeakBytes ?? 0, passes?.SpilledBytes ?? 0);
+        (PeakActivationBytes, SpilledBytes) = (streams?.PeakBytes ?? 0, streams?.SpilledBytes ?? 0);
         return reports;
     }
 
@@ -73,54 +75,5 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
         return [.. network.Stages.Take(last + 1)];
     }
 
-    bool Mentioned(StageLoader stage) => modulesOfStage.ContainsKey(stage.Name) || stage.Attentions.Any(plan.Attentions.Contains);
-
-    StageReport? RunStage(
-        StageLoader stage, ActivationStore? passes, StageReport? finished, WriteBehind writes, Schedule schedule,
-        CancellationToken cancellation)
-    {
-        var modules = modulesOfStage.GetValueOrDefault(stage.Name, []);
-        var watched = finished is null ? modules.Select(module => module.Name).ToHashSet() : [];
-        using var tensors = new StageTensors(source);
-        using var inputs = new ObservedInputs(stage.Scope, watched.Contains, options.ErrorRows);
-        var keyValues = new ObservedKeyValues(new DenseModules(tensors));
-
-        var quantization = new StageQuantization(plan, tensors, inputs, keyValues);
-        if (passes is not null && finished is null)
-            quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
-
-        var clock = Stopwatch.StartNew();
-        if (passes is not null)
-            Forward(stage.Load(new Weights(tensors, keyValues)), inputs, passes, schedule, finished is not null, cancellation);
-        var forward = clock.Elapsed;
-        if (finished is not null || !Mentioned(stage))
-            return finished;
-
-        clock.Restart();
-        var moduleReports = modules.Select(module => quantization.Quantize(module, writes, schedule)).ToList();
-        var cacheReports = stage.Attentions.Where(plan.Attentions.Contains).Select(name => quantization.Scales(name, writes)).ToList();
-        var report = new StageReport(
-            stage.Name, forward.TotalSeconds, clock.Elapsed.TotalSeconds, ProcessMemory.PeakBytes, moduleReports, cacheReports);
-        writes.Finish(stage.Name, JsonSerializer.SerializeToUtf8Bytes(report, ReportJson.Default.StageReport));
-        return report;
-    }
-
-    static void Forward(
-        IStage stage, ObservedInputs inputs, ActivationStore passes, Schedule schedule, bool resumed, CancellationToken cancellation)
-    {
-        for (var i = 0; i < passes.Count; i++)
-        {
-            cancellation.ThrowIfCancellationRequested();
-            var pass = passes.Take(i);
-            foreach (var step in stage.Steps)
-            {
-                inputs.Observe(step, pass);
-                step.Advance(pass);
-            }
-            pass.Logits?.Dispose();
-            pass.Logits = null;
-            passes.Return(i, pass);
-            schedule.Ran(resumed);
-        }
-    }
+    bool Mentioned(StageLoader stage) => stagesWithModules.Contains(stage.Name) || stage.Attentions.Any(plan.Attentions.Contains);
 }

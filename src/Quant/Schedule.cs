@@ -52,9 +52,10 @@ sealed class Schedule
         Report(Phase.Quantize, true);
     }
 
-    public void Ran(bool resumed)
+    /// <summary>A sample has run through the stage, or through this share of the work of doing so.</summary>
+    public void Ran(bool resumed, double share = 1)
     {
-        done += forwardCost[current.Name];
+        done += forwardCost[current.Name] * share;
         Report(Phase.Forward, resumed);
     }
 

@@ -4,8 +4,6 @@ using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
 using Nibble.Quant.Runtime;
 using Nibble.Tensors;
-using Nibble.Tensors.Host;
-using Nibble.Tensors.Ops;
 
 namespace Nibble.Quant;
 
@@ -63,55 +61,4 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedInputs 
 
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
     float InputAmax(PlannedModule module) => inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
-}
-
-/// <summary>Relative squared errors.</summary>
-static class Errors
-{
-    /// <summary>Elements a thread takes at a time.</summary>
-    const int PieceElements = 1 << 17;
-
-    /// <summary>‖W − Ŵ‖² / ‖W‖².</summary>
-    public static double OfWeight(Tensor weight, QuantizedWeight quantized)
-    {
-        var (rows, columns) = (quantized.Rows, quantized.Columns);
-        var partial = new (double Difference, double Size)[rows];
-        Threads.For(rows, Math.Max(1, PieceElements / columns), (start, end) =>
-        {
-            var (original, decoded) = (new float[columns], new float[columns]);
-            for (var row = start; row < end; row++)
-            {
-                Tensors.Convert.ToF32(weight, (long)row * columns, original);
-                quantized.Decode(row, 0, decoded);
-                partial[row] = (Square(original, decoded), TensorPrimitives.SumOfSquares<float>(original));
-            }
-        });
-        return Ratio(partial.Sum(part => part.Difference), partial.Sum(part => part.Size));
-    }
-
-    /// <summary>‖X·Wᵀ − Q(X)·Ŵᵀ‖² / ‖X·Wᵀ‖² over kept input rows; null without rows.</summary>
-    public static double? OfOutput(Tensor weight, PackedWeight packed, Tensor? rows)
-    {
-        if (rows is null)
-            return null;
-        using var exact = Tensor.Empty(rows.Rows, packed.Rows);
-        using var approximate = Tensor.Empty(rows.Rows, packed.Rows);
-        new DenseWeight(weight).Multiply(rows, exact);
-        packed.Multiply(rows, approximate);
-        double difference = 0, size = 0;
-        for (var row = 0; row < rows.Rows; row++)
-        {
-            difference += Square(exact.Row(row), approximate.Row(row));
-            size += TensorPrimitives.SumOfSquares<float>(exact.Row(row));
-        }
-        return Ratio(difference, size);
-    }
-
-    static double Square(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
-    {
-        var distance = (double)TensorPrimitives.Distance(x, y);
-        return distance * distance;
-    }
-
-    static double Ratio(double difference, double size) => size == 0 ? 0 : difference / size;
 }

@@ -9,6 +9,9 @@ namespace Nibble.Quant.Calibration;
 /// </summary>
 public sealed class ActivationStore(INetwork network, ISampleSource samples, long budgetBytes, string folder) : IDisposable
 {
+    static int stores;
+
+    readonly int number = Interlocked.Increment(ref stores);
     readonly Pass?[] passes = new Pass?[samples.Count];
     readonly long[] resident = new long[samples.Count];
     readonly HashSet<string> written = [];
@@ -60,6 +63,24 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
         }
     }
 
+    /// <summary>
+    /// A second store whose samples stand where these do now, with tensors of its own. The budget is shared half and half from then on.
+    /// </summary>
+    public ActivationStore Fork()
+    {
+        budgetBytes /= 2;
+        var fork = new ActivationStore(network, samples, budgetBytes, folder);
+        for (var i = 0; i < passes.Length; i++)
+        {
+            if (passes[i] is null)
+                continue;
+            var pass = Take(i);
+            fork.Return(i, fork.passes[i] = pass.Fork());
+            Return(i, pass);
+        }
+        return fork;
+    }
+
     public void Dispose()
     {
         foreach (var pass in passes)
@@ -82,7 +103,7 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
             yield return features;
     }
 
-    string File(int index) => Path.Combine(folder, $"nibble-activations-{Environment.ProcessId}-{index:D6}.bin");
+    string File(int index) => Path.Combine(folder, $"nibble-activations-{Environment.ProcessId}-{number}-{index:D6}.bin");
 
     unsafe void Write(int index, Pass pass)
     {

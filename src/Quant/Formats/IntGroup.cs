@@ -4,7 +4,7 @@ using Nibble.Tensors;
 namespace Nibble.Quant.Formats;
 
 /// <summary>
-/// An integer grid of 2 to 8 bits per group of inputs, to see what fewer bits cost; no runtime reads it.
+/// An integer grid of 2 to 8 bits per group of inputs or per output, to see what fewer bits cost; no runtime reads it.
 /// Symmetric: scale = amax / (2^(b-1) - 1), codes -2^(b-1) to 2^(b-1) - 1. Asymmetric: scale = (max - min) / (2^b - 1) over a range
 /// that contains 0, zero point = round(-min / scale), w ≈ (code - zero) · scale; a row's scales are pairs of scale and zero point.
 /// </summary>
@@ -12,12 +12,13 @@ public sealed record IntGroup : WeightFormat
 {
     const float SmallestScale = 1e-12f;
 
+    /// <param name="groupSize">A multiple of 8; 0 for a scale per output.</param>
     public IntGroup(int bits, int groupSize = 128, bool symmetric = true)
-        : base($"int{bits}-g{groupSize}{(symmetric ? "" : "-asym")}")
+        : base($"int{bits}-{(groupSize == 0 ? "channel" : $"g{groupSize}")}{(symmetric ? "" : "-asym")}")
     {
         if (bits is < 2 or > 8)
             throw new ArgumentOutOfRangeException(nameof(bits), bits, "An integer grid has 2 to 8 bits.");
-        if (groupSize <= 0 || groupSize % 8 != 0)
+        if (groupSize < 0 || groupSize % 8 != 0)
             throw new ArgumentOutOfRangeException(nameof(groupSize), groupSize, "A group is a multiple of 8.");
         (CodeBits, Group, Symmetric) = (bits, groupSize, symmetric);
     }
@@ -36,6 +37,9 @@ public sealed record IntGroup : WeightFormat
 
     int Largest => Symmetric ? (1 << (CodeBits - 1)) - 1 : (1 << CodeBits) - 1;
 
+    public override string? Refuse(long rows, long columns) => columns % 8 != 0
+        ? $"{columns} inputs are not a multiple of 8" : base.Refuse(rows, columns);
+
     public override int ScalesPerRow(int columns) => base.ScalesPerRow(columns) * (Symmetric ? 1 : 2);
 
     public override float TensorScale(float amax) => 1;
@@ -43,9 +47,10 @@ public sealed record IntGroup : WeightFormat
     public override void ScaleRow(ReadOnlySpan<float> row, float tensorScale, Span<byte> scales)
     {
         var groups = MemoryMarshal.Cast<byte, float>(scales);
-        for (var g = 0; g < row.Length / Group; g++)
+        var size = Group == 0 ? row.Length : Group;
+        for (var g = 0; g < row.Length / size; g++)
         {
-            var values = row.Slice(g * Group, Group);
+            var values = row.Slice(g * size, size);
             if (Symmetric)
                 groups[g] = Math.Max(Amax.Of(values) / Largest, SmallestScale);
             else

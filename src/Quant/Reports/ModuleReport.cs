@@ -8,7 +8,20 @@ namespace Nibble.Quant.Reports;
 /// <param name="VisionError">The same on vision tokens.</param>
 public sealed record ModuleReport(
     string Name, string Scope, string Scheme, int Rows, int Columns, long BytesBefore, long BytesAfter, double WeightError,
-    double? TextError, double? VisionError, float? TextAmax, float? VisionAmax, long TextTokens, long VisionTokens);
+    double? TextError, double? VisionError, float? TextAmax, float? VisionAmax, long TextTokens, long VisionTokens)
+{
+    /// <summary>How much of the error of earlier modules was made up for, 0 to 1; null where none can be.</summary>
+    public double? Alpha { get; init; }
+
+    /// <summary>Share of vision in the choice of scales; null where it was not searched.</summary>
+    public double? Mu { get; init; }
+
+    /// <summary>What was added to the diagonal of the second moments, as a share of its mean; null where they were not used.</summary>
+    public double? Damping { get; init; }
+
+    /// <summary>What was done otherwise than asked, and why: dead inputs, fallbacks, scarce data.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+}
 
 /// <summary>What happened in one stage.</summary>
 /// <param name="ForwardSeconds">Running the samples.</param>

@@ -34,6 +34,12 @@ public static unsafe class MatMul
     /// <exception cref="ShapeException">Shapes or types that do not fit.</exception>
     public static void Gram(Tensor x, Tensor h) => Gram(x, h, HostTarget.Default);
 
+    /// <summary>
+    /// C += aᵀ·b with a [T, M], b [T, N] and c [M, N], all F32: what T more tokens add to the cross moments.
+    /// </summary>
+    /// <exception cref="ShapeException">Shapes or types that do not fit.</exception>
+    public static void CrossGram(Tensor a, Tensor b, Tensor c) => CrossGram(a, b, c, HostTarget.Default);
+
     internal static void Apply(Tensor x, Tensor w, Tensor y, HostTarget target)
     {
         Expect.Type(x, DType.F32);
@@ -120,6 +126,23 @@ public static unsafe class MatMul
         Levels.Run(target.Level, new Mirror((float*)to, width, target.Workers));
         GC.KeepAlive(x);
         GC.KeepAlive(h);
+    }
+
+    internal static void CrossGram(Tensor a, Tensor b, Tensor c, HostTarget target)
+    {
+        Expect.Type(a, DType.F32);
+        Expect.Type(b, DType.F32);
+        Expect.Type(c, DType.F32);
+        Expect.Shape(b, new Shape(a.Rows, b.Columns));
+        Expect.Shape(c, new Shape(a.Columns, b.Columns));
+
+        Levels.Run(target.Level, new MatMulBlocks<LeftColumns, RightRows>(
+            new LeftColumns((float*)a.Pointer, a.Columns), new RightRows((float*)b.Pointer, b.Columns),
+            a.Columns, b.Columns, a.Rows, (float*)c.Pointer, target.Workers)
+        { Add = true });
+        GC.KeepAlive(a);
+        GC.KeepAlive(b);
+        GC.KeepAlive(c);
     }
 
     /// <summary>y[t, o] = Σᵢ x[t, i] · w[o, i].</summary>

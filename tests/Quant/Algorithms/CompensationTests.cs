@@ -150,7 +150,7 @@ public sealed class CompensationTests
         var result = Compensation.Quantize(
             sample.Context with { Inputs = new([merged]) }, new Int4(32), CompensationOptions.Best);
         Assert.Equal(0.25, result.Alpha);
-        Assert.Equal(["one modality only: nothing to balance", "one fold only: α = 0.25 for 4.7 tokens per input"], result.Notes);
+        Assert.Equal(["one fold only: α = 0.25 for 4.7 tokens per input"], result.Notes);
     }
 
     [Theory]

@@ -39,6 +39,37 @@ public sealed class MatMulGramTests
         });
     }
 
+    [Theory]
+    [InlineData(1, 3, 5)]
+    [InlineData(2, 17, 40)]
+    [InlineData(257, 33, 31)]
+    [InlineData(300, 70, 601)]
+    public void CrossGram_adds_the_definition(int tokens, int rows, int columns)
+    {
+        // aᵀ·b is the product of aᵀ [M, T] with the weight bᵀ [N, T].
+        var transposed = new MatMulCase(rows, columns, tokens);
+        using Tensor a = Transposed(transposed.X), b = Transposed(transposed.Weight);
+        using var workers = new Workers(3);
+        transposed.Check((c, level) =>
+        {
+            c.Span<float>().Clear();
+            var target = new HostTarget(level, workers);
+            MatMul.CrossGram(a, b, c, target);
+            var once = c.Clone();
+            MatMul.CrossGram(a, b, once, target);
+            Assert.Equal(2 * c.Row(rows - 1)[columns - 1], once.Row(rows - 1)[columns - 1], 1e-5f * tokens);
+        });
+    }
+
+    static Tensor Transposed(Tensor x)
+    {
+        var y = Tensor.Empty(x.Columns, x.Rows);
+        for (var row = 0; row < x.Rows; row++)
+            for (var column = 0; column < x.Columns; column++)
+                y.Row(column)[row] = x.Row(row)[column];
+        return y;
+    }
+
     [Fact]
     public void No_tokens_add_nothing()
     {

@@ -17,24 +17,49 @@ public static class Compensation
     /// <exception cref="QuantizationException">
     /// A shape the format refuses, moments that do not fit the weight, a NaN or an infinity in either, options that exclude each other.
     /// </exception>
-    public static CompensationResult Quantize(LayerContext layer, WeightFormat format, CompensationOptions options)
+    public static CompensationResult Quantize(LayerContext layer, WeightFormat format, CompensationOptions options) =>
+        Quantize([layer], format, options, oneScale: false)[0];
+
+    /// <summary>The same for modules with the same inputs, whose factorizations are shared.</summary>
+    /// <param name="layers">All with the same <see cref="LayerContext.Inputs"/>.</param>
+    /// <param name="oneScale">Whether the scale of a whole matrix must be the same for all.</param>
+    public static IReadOnlyList<CompensationResult> Quantize(
+        IReadOnlyList<LayerContext> layers, WeightFormat format, CompensationOptions options, bool oneScale)
     {
-        options.Check(layer.Name);
-        Check(layer);
-        if (format.Refuse(layer.Weight.Rows, layer.Weight.Columns) is { } reason)
-            throw new QuantizationException($"{layer.Name}: {layer.Weight} cannot be stored as {format}: {reason}");
-        var solution = CompensationSolver.Solve(layer, Grids.Of(format), options);
-        var weight = Grids.Store(format, layer.Weight.Rows, layer.Weight.Columns,
-            solution.Rounding.Codes, solution.Rounding.Scales, solution.TensorScale);
-        return new(weight, solution.Alpha, solution.Mu, solution.Damping, solution.Notes);
+        foreach (var layer in layers)
+        {
+            options.Check(layer.Name);
+            CheckWeight(layer);
+            if (format.Refuse(layer.Weight.Rows, layer.Weight.Columns) is { } reason)
+                throw new QuantizationException($"{layer.Name}: {layer.Weight} cannot be stored as {format}: {reason}");
+        }
+        CheckInputs(layers[0]);
+        using var shared = SharedMoments.Of(layers, options);
+        var solvers = layers.Select((layer, place) => new CompensationSolver(layer, Grids.Of(format), shared, place)).ToList();
+        var amax = oneScale ? solvers.Max(solver => solver.Amax) : options.SharedAmax;
+        var results = new List<CompensationResult>();
+        foreach (var (layer, solver) in layers.Zip(solvers))
+            using (solver)
+                results.Add(Store(layer, format, solver.Solve(amax)));
+        return results;
     }
 
-    static void Check(LayerContext layer)
+    static CompensationResult Store(LayerContext layer, WeightFormat format, CompensationSolution solution) => new(
+        Grids.Store(format, layer.Weight.Rows, layer.Weight.Columns,
+            solution.Rounding.Codes, solution.Rounding.Scales, solution.TensorScale),
+        solution.Alpha, solution.Mu, solution.Damping, solution.Notes);
+
+    static void CheckWeight(LayerContext layer)
     {
         var (name, weight) = (layer.Name, layer.Weight);
         if (weight.Shape.Rank != 2 || weight.Elements is 0 or > int.MaxValue)
             throw new QuantizationException($"{name}: a matrix [out, in] of less than 2³¹ weights expected, found {weight}");
         WeightQuantizer.AbsMax(weight, name);
+    }
+
+    static void CheckInputs(LayerContext layer)
+    {
+        var (name, weight) = (layer.Name, layer.Weight);
         if (layer.Inputs.Parts.Count == 0)
             throw new QuantizationException($"{name}: moments of its inputs expected, found none");
         foreach (var part in layer.Inputs.Parts)

@@ -9,94 +9,73 @@ namespace Nibble.Quant.Algorithms.Compensation;
 sealed record CompensationSolution(
     Rounding Rounding, float TensorScale, double Alpha, double? Mu, double? Damping, IReadOnlyList<string> Notes);
 
-/// <summary>The steps of a compensation on any grid, in F32.</summary>
-sealed class CompensationSolver
+/// <summary>The steps of a compensation of one module on any grid, in F32.</summary>
+sealed class CompensationSolver : IDisposable
 {
     readonly LayerContext layer;
     readonly Grid grid;
     readonly CompensationOptions options;
-    readonly List<string> notes = [];
-    readonly Tensor original;
+    readonly SharedMoments shared;
+    readonly List<string> notes;
+    readonly Tensor original, target;
+    readonly double alpha;
 
-    CompensationSolver(LayerContext layer, Grid grid, CompensationOptions options)
+    /// <param name="module">The place of the layer among those that share moments.</param>
+    public CompensationSolver(LayerContext layer, Grid grid, SharedMoments shared, int module)
     {
-        (this.layer, this.grid) = (layer, grid);
+        (this.layer, this.grid, this.shared, options) = (layer, grid, shared, shared.Options);
+        notes = [.. shared.Notes];
         original = Tensors.Convert.ToF32(layer.Weight);
-        var moments = layer.Inputs;
-        if (!moments.HasBothModalities && (options.Weighting == HessianWeighting.Balanced || options.Search == ScaleSearch.Modality))
-        {
-            notes.Add("one modality only: nothing to balance");
-            options = options with
-            {
-                Weighting = HessianWeighting.Joint,
-                Search = options.Search == ScaleSearch.Modality ? ScaleSearch.Importance : options.Search,
-            };
-        }
-        this.options = options;
+        alpha = shared.D is null ? 0 : options.Alpha ?? Alpha(module);
+        target = shared.Damped is { } damped ? Target(Runs || alpha == 0 ? null : shared.D, damped) : original;
     }
 
+    /// <summary>A module that shares its inputs with no other.</summary>
     public static CompensationSolution Solve(LayerContext layer, Grid grid, CompensationOptions options)
     {
-        var solver = new CompensationSolver(layer, grid, options);
-        using (solver.original)
-            return solver.Solve();
+        using var shared = SharedMoments.Of([layer], options);
+        using var solver = new CompensationSolver(layer, grid, shared, 0);
+        return solver.Solve(options.SharedAmax);
     }
 
-    CompensationSolution Solve()
+    /// <summary>The largest magnitude of what is to be rounded.</summary>
+    public float Amax => WeightQuantizer.AbsMax(target, layer.Name);
+
+    /// <param name="amax">What a scale of the whole matrix is made of; null for <see cref="Amax"/>.</param>
+    public CompensationSolution Solve(float? amax)
     {
-        var h = layer.Inputs.SumH(options.Weighting);
-        if (layer.Inputs.Tokens == 0 || Enumerable.Range(0, h.Columns).All(j => h.Row(j)[j] == 0))
-        {
-            h.Dispose();
-            notes.Add("no token reached it: rounded to nearest");
-            return RoundToNearest(original, null, null);
-        }
-        using var damped = DampedHessian.Create(h, options.Damping, options.ActOrder);
-        if (damped is null)
-        {
-            notes.Add("its second moments cannot be inverted with any damping: rounded to nearest");
-            return RoundToNearest(original, null, null);
-        }
-        NoteInputs(damped);
+        if (shared.Damped is not { } damped)
+            return RoundToNearest(null, null, amax);
         var importance = options.Search == ScaleSearch.Importance ? damped.Diagonal : null;
         if (!options.Compensate)
-        {
-            using var alive = original.Clone();
-            ClearDead(alive, damped.Dead);
-            return RoundToNearest(alive, importance, damped.Damping);
-        }
+            return RoundToNearest(importance, damped.Damping, amax);
 
-        using var d = options.Shift == Shift.None ? null : layer.Inputs.SumD(options.Weighting);
-        var alpha = d is null ? 0 : options.Alpha ?? Alpha();
-        var running = alpha > 0 && options.Form != ShiftForm.Engine && options.Shift != Shift.Exact;
-        using var target = Target(running || alpha == 0 ? null : d, damped, alpha);
-        var fit = Fit(target);
-        var (scales, mu) = Scales(target, fit, importance);
+        var fit = Fit(options.Search, amax);
+        var (scales, mu) = Scales(fit, importance);
         var rounding = new Rounding(grid, target.Rows, target.Columns, scales);
-        Loop(target, damped, running ? d : null, alpha, options.DynamicGroups ? fit : null, importance, rounding);
+        Loop(damped, Runs ? shared.D : null, options.DynamicGroups ? fit : null, importance, rounding);
         if (options.Sweeps > 0)
         {
-            using var values = Values(rounding, target);
-            CoordinateDescent.Run(target, values, damped.H, rounding, options.Sweeps);
+            using var wanted = target.Clone();
+            using var values = Values(rounding);
+            CoordinateDescent.Run(wanted, values, damped.H, rounding, options.Sweeps);
         }
         return new(rounding, fit.TensorScale, alpha, mu, damped.Damping, notes);
     }
 
-    void NoteInputs(DampedHessian damped)
+    public void Dispose()
     {
-        var dead = damped.Dead.Count(none => none);
-        if (dead > 0)
-            notes.Add($"{dead} of {damped.Dead.Length} inputs are always 0: their weights become 0");
-        if (layer.Inputs.Tokens < damped.Dead.Length)
-            notes.Add($"{layer.Inputs.Tokens} tokens for {damped.Dead.Length} inputs: the damping decides much");
-        if (damped.Damping > options.Damping)
-            notes.Add(FormattableString.Invariant($"damping raised from {options.Damping} to {damped.Damping:G3}"));
+        original.Dispose();
+        target.Dispose();
     }
 
+    /// <summary>Whether the shift is made while columns are rounded, not in advance.</summary>
+    bool Runs => alpha > 0 && options.Form != ShiftForm.Engine && options.Shift != Shift.Exact;
+
     /// <summary>Cross-validated; without two folds by the tokens per input.</summary>
-    double Alpha()
+    double Alpha(int module)
     {
-        if (WeightShift.CrossValidatedAlpha(original, layer.Inputs, options) is { } alpha)
+        if (shared.Alpha(module) is { } alpha)
             return alpha;
         var perInput = (double)layer.Inputs.Tokens / original.Columns;
         var guess = perInput < 8 ? 0.25 : perInput < 30 ? 0.5 : 0.75;
@@ -106,32 +85,28 @@ sealed class CompensationSolver
 
     /// <summary>W′, without the weights of dead inputs.</summary>
     /// <param name="d">Null where nothing is shifted in advance.</param>
-    Tensor Target(Tensor? d, DampedHessian damped, double alpha)
+    Tensor Target(Tensor? d, DampedHessian damped)
     {
-        var target = original.Clone();
+        var shifted = original.Clone();
         if (options.Shift != Shift.Exact)
-            ClearDead(target, damped.Dead);
+            ClearDead(shifted, damped.Dead);
         if (d is null)
         {
-            ClearDead(target, damped.Dead);
-            return target;
+            ClearDead(shifted, damped.Dead);
+            return shifted;
         }
         using var shift = options.Shift == Shift.Exact
-            ? WeightShift.Exact(target, d, damped)
-            : WeightShift.Masked(target, WeightShift.Product(d, damped.U), damped.U, options.Shift == Shift.VlmPtq);
-        for (var row = 0; row < target.Rows; row++)
-            TensorPrimitives.MultiplyAdd(shift.Row(row), (float)alpha, target.Row(row), target.Row(row));
-        ClearDead(target, damped.Dead);
-        return target;
+            ? WeightShift.Exact(shifted, d, damped)
+            : WeightShift.Masked(shifted, WeightShift.Product(d, damped.U), damped.U, options.Shift == Shift.VlmPtq);
+        for (var row = 0; row < shifted.Rows; row++)
+            TensorPrimitives.MultiplyAdd(shift.Row(row), (float)alpha, shifted.Row(row), shifted.Row(row));
+        ClearDead(shifted, damped.Dead);
+        return shifted;
     }
 
-    ScaleFit Fit(Tensor target)
-    {
-        var amax = options.SharedAmax ?? WeightQuantizer.AbsMax(target, layer.Name);
-        return new(grid, options.Search, grid.TensorScale(amax, options.Search != ScaleSearch.Standard));
-    }
+    ScaleFit Fit(ScaleSearch search, float? amax) => new(grid, search, grid.TensorScale(amax ?? Amax, search != ScaleSearch.Standard));
 
-    (GroupScale[] Scales, double? Mu) Scales(Tensor target, ScaleFit fit, float[]? importance)
+    (GroupScale[] Scales, double? Mu) Scales(ScaleFit fit, float[]? importance)
     {
         if (options.DynamicGroups)
             return (new GroupScale[target.Rows * (target.Columns / grid.GroupOf(target.Columns))], null);
@@ -140,7 +115,7 @@ sealed class CompensationSolver
             : (fit.Rows(target, importance), null);
     }
 
-    void Loop(Tensor target, DampedHessian damped, Tensor? d, double alpha, ScaleFit? fit, float[]? importance, Rounding rounding)
+    void Loop(DampedHessian damped, Tensor? d, ScaleFit? fit, float[]? importance, Rounding rounding)
     {
         using var product = d is null ? null : WeightShift.Product(d, damped.U);
         var correction = product is null || options.Shift != Shift.VlmPtq ? null : Enumerable.Range(0, target.Columns)
@@ -155,7 +130,7 @@ sealed class CompensationSolver
         new ColumnLoop(damped, p, correction, options.Form == ShiftForm.Code, fit, importance, options.Block).Run(weight, rounding);
     }
 
-    Tensor Values(Rounding rounding, Tensor target)
+    Tensor Values(Rounding rounding)
     {
         var values = Tensor.Empty(target.Shape);
         Threads.For(values.Rows, 1, (start, end) =>
@@ -166,20 +141,19 @@ sealed class CompensationSolver
         return values;
     }
 
-    CompensationSolution RoundToNearest(Tensor weight, float[]? importance, double? damping)
+    CompensationSolution RoundToNearest(float[]? importance, double? damping, float? amax)
     {
         var search = options.Search is ScaleSearch.Importance or ScaleSearch.Modality && importance is null && damping is null
             ? ScaleSearch.Error : options.Search;
-        var amax = options.SharedAmax ?? WeightQuantizer.AbsMax(weight, layer.Name);
-        var fit = new ScaleFit(grid, search, grid.TensorScale(amax, search != ScaleSearch.Standard));
+        var fit = Fit(search, amax);
         double? mu = null;
         GroupScale[] scales;
         if (search == ScaleSearch.Modality)
-            (scales, mu) = ModalitySearch.Run(layer, original, weight, grid, fit, options);
+            (scales, mu) = ModalitySearch.Run(layer, original, target, grid, fit, options);
         else
-            scales = fit.Rows(weight, importance);
-        var rounding = new Rounding(grid, weight.Rows, weight.Columns, scales);
-        rounding.Nearest(weight, null);
+            scales = fit.Rows(target, importance);
+        var rounding = new Rounding(grid, target.Rows, target.Columns, scales);
+        rounding.Nearest(target, null);
         return new(rounding, fit.TensorScale, 0, mu, damping, notes);
     }
 

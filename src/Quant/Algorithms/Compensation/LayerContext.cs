@@ -15,12 +15,22 @@ namespace Nibble.Quant.Algorithms.Compensation;
 public sealed record MomentPart(Modality? Modality, int Fold, Tensor H, Tensor? D, long Tokens);
 
 /// <summary>What is known about the inputs of a module, or of several that have the same input.</summary>
-public sealed record InputMoments(IReadOnlyList<MomentPart> Parts)
+public sealed record InputMoments(IReadOnlyList<MomentPart> Parts) : IDisposable
 {
     /// <summary>T.</summary>
     public long Tokens => Parts.Sum(part => part.Tokens);
 
     public long TokensOf(Modality modality) => Parts.Where(part => part.Modality == modality).Sum(part => part.Tokens);
+
+    /// <summary>Releases the matrices of all parts.</summary>
+    public void Dispose()
+    {
+        foreach (var part in Parts)
+        {
+            part.H.Dispose();
+            part.D?.Dispose();
+        }
+    }
 
     /// <summary>Whether each modality has tokens of its own.</summary>
     internal bool HasBothModalities => Parts.All(part => part.Modality is not null)

@@ -44,16 +44,16 @@ static class WeightShift
     }
 
     /// <summary>
-    /// The α that is best where the shift was not fitted: Σ⟨W·D_b, Δ_a⟩ / Σ tr(Δ_a·H_b·Δ_aᵀ) with Δ_a = W·D_a·(H_a + λI)⁻¹, over both
-    /// directions, from 0 to 1. Null where one fold has no tokens or cannot be inverted.
+    /// The α of each weight that is best where the shift was not fitted: Σ⟨W·D_b, Δ_a⟩ / Σ tr(Δ_a·H_b·Δ_aᵀ) with
+    /// Δ_a = W·D_a·(H_a + λI)⁻¹, over both directions, from 0 to 1. Null where one fold has no tokens or cannot be inverted.
     /// </summary>
-    public static double? CrossValidatedAlpha(Tensor weight, InputMoments inputs, CompensationOptions options)
+    public static double?[] CrossValidatedAlphas(IReadOnlyList<Tensor> weights, InputMoments inputs, CompensationOptions options)
     {
-        double numerator = 0, denominator = 0;
+        var sums = new (double Numerator, double Denominator)[weights.Count];
         for (var fold = 0; fold < 2; fold++)
         {
             if (!inputs.Parts.Any(part => part.Fold == fold && part.Tokens > 0))
-                return null;
+                return new double?[weights.Count];
             using var d = inputs.SumD(options.Weighting, part => part.Fold == fold);
             using var otherD = inputs.SumD(options.Weighting, part => part.Fold != fold);
             if (d is null || otherD is null)
@@ -61,16 +61,21 @@ static class WeightShift
             using var damped = DampedHessian.Create(
                 inputs.SumH(options.Weighting, part => part.Fold == fold), options.Damping, actOrder: false);
             if (damped is null)
-                return null;
+                return new double?[weights.Count];
             using var other = inputs.SumH(options.Weighting, part => part.Fold != fold);
-            using var delta = Exact(weight, d, damped);
-            using var product = Tensor.Empty(weight.Shape);
-            MatMul.Multiply(weight, otherD, product);
-            numerator += Inner(product, delta);
-            MatMul.Multiply(delta, other, product);
-            denominator += Inner(product, delta);
+            for (var i = 0; i < sums.Length; i++)
+            {
+                using var weight = Tensors.Convert.ToF32(weights[i]);
+                using var delta = Exact(weight, d, damped);
+                using var product = Tensor.Empty(weight.Shape);
+                MatMul.Multiply(weight, otherD, product);
+                sums[i].Numerator += Inner(product, delta);
+                MatMul.Multiply(delta, other, product);
+                sums[i].Denominator += Inner(product, delta);
+            }
         }
-        return double.IsFinite(numerator / denominator) ? Math.Clamp(numerator / denominator, 0, 1) : 0;
+        return [.. sums.Select(sum => (double?)(double.IsFinite(sum.Numerator / sum.Denominator)
+            ? Math.Clamp(sum.Numerator / sum.Denominator, 0, 1) : 0))];
     }
 
     /// <summary>Σ aᵢⱼ·bᵢⱼ.</summary>

@@ -1,0 +1,223 @@
+using System.Diagnostics;
+using Nibble.Models;
+using Nibble.Quant.Algorithms.Compensation;
+using Nibble.Quant.Calibration;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+using Nibble.Quant.Reports;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
+
+namespace Nibble.Quant;
+
+/// <summary>
+/// Quantizes a stage one input group after the other. Every sample is carried along twice, through the original stage and through the one
+/// that is quantized so far: once each from one group to the next, so a stage costs two forward passes however many groups it has.
+/// </summary>
+sealed class SequentialStage : IDisposable
+{
+    readonly StageLoader loader;
+    readonly Plan plan;
+    readonly ITensorSource tensors;
+    readonly Streams streams;
+    readonly ObservedInputs original, quantized;
+    readonly ObservedKeyValues keyValues;
+    readonly ReplaceableModules modules;
+    readonly IStage originalStage, quantizedStage;
+    readonly CompensationOptions options;
+    readonly CancellationToken cancellation;
+    readonly List<QuantizedModule> finished = [];
+    readonly Stopwatch quantizing = new();
+
+    public SequentialStage(
+        StageLoader loader, Plan plan, ITensorSource tensors, Streams streams, QuantizerOptions settings, CancellationToken cancellation)
+    {
+        (this.loader, this.plan, this.tensors, this.streams, this.cancellation) = (loader, plan, tensors, streams, cancellation);
+        var planned = plan.Quantized.Where(module => module.Stage == loader.Name).Select(module => module.Name).ToHashSet();
+        original = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);
+        quantized = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);
+        keyValues = new ObservedKeyValues(new DenseModules(tensors));
+        modules = new ReplaceableModules(new DenseModules(tensors));
+        originalStage = loader.Load(new Weights(tensors, keyValues));
+        quantizedStage = loader.Load(new Weights(tensors, modules));
+        options = settings.Compensation ?? Compensations.Of(plan.Recipe.Algorithm);
+    }
+
+    /// <summary>How often every sample is taken through part of the stage.</summary>
+    public int Rounds => 2 * (1 + originalStage.Steps.Count(HasWork));
+
+    /// <summary>Time spent on sums and codes, not on running the stage.</summary>
+    public TimeSpan Quantizing => quantizing.Elapsed;
+
+    /// <summary>Quantizes every group.</summary>
+    /// <param name="last">Nothing comes after this stage: what its last modules make of the samples is not needed.</param>
+    /// <param name="ran">Called for every sample of every round.</param>
+    public IReadOnlyList<ModuleReport> Quantize(bool last, Action ran, Action<string> quantizedModule)
+    {
+        var reports = new List<ModuleReport>();
+        var from = 0;
+        for (var step = 0; step < originalStage.Steps.Count; step++)
+        {
+            if (!HasWork(originalStage.Steps[step]))
+                continue;
+            Advance(from, step, ran);
+            quantizing.Start();
+            for (var group = 0; group < originalStage.Steps[step].Inputs.Count; group++)
+                foreach (var report in Quantize(originalStage.Steps[step].Inputs[group], quantizedStage.Steps[step].Inputs[group]))
+                {
+                    reports.Add(report);
+                    quantizedModule(report.Name);
+                }
+            quantizing.Stop();
+            from = step;
+        }
+        if (!last)
+            Advance(from, originalStage.Steps.Count, ran);
+        return [.. loader.Modules.Join(reports, name => name, report => report.Name, (_, report) => report)];
+    }
+
+    /// <summary>Takes the samples through a stage that an earlier run has finished.</summary>
+    /// <param name="read">What that run made of a module.</param>
+    public void Replay(Func<PlannedModule, PackedWeight> read, IEnumerable<KeyValueReport> caches, Action ran)
+    {
+        foreach (var module in plan.Quantized.Where(module => module.Stage == loader.Name))
+            modules.Replace(module.Name, read(module));
+        foreach (var cache in caches)
+            Replace(cache);
+        Advance(0, originalStage.Steps.Count, ran);
+    }
+
+    /// <summary>Hands over what was quantized, and the scales of the cache.</summary>
+    public IReadOnlyList<KeyValueReport> Write(WriteBehind writes)
+    {
+        foreach (var module in finished)
+            writes.Write(module);
+        finished.Clear();
+        var reports = loader.Attentions.Where(plan.Attentions.Contains).Select(Report).ToList();
+        foreach (var report in reports)
+            writes.Write(new KeyValueScales(report.Attention,
+                plan.Recipe.KeyValues!.Scale(report.KeyAmax), plan.Recipe.KeyValues.Scale(report.ValueAmax)));
+        return reports;
+    }
+
+    public void Dispose()
+    {
+        original.Dispose();
+        quantized.Dispose();
+    }
+
+    bool HasWork(Step step) => step.Inputs.Any(group => Planned(group).Any());
+
+    IEnumerable<PlannedModule> Planned(InputGroup group) =>
+        plan.Quantized.Where(module => module.Stage == loader.Name && group.Modules.Contains(module.Name));
+
+    /// <summary>Runs the steps between two groups, first all samples as they were, then all as they have become.</summary>
+    void Advance(int from, int to, Action ran)
+    {
+        Advance(streams.Original, originalStage, original, from, to, ran);
+        foreach (var attention in loader.Attentions.Where(plan.Attentions.Contains))
+            Replace(Report(attention));
+        Advance(streams.Quantized, quantizedStage, quantized, from, to, ran);
+    }
+
+    void Advance(ActivationStore passes, IStage stage, ObservedInputs inputs, int from, int to, Action ran)
+    {
+        for (var sample = 0; sample < passes.Count; sample++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var pass = passes.Take(sample);
+            for (var step = from; step < to; step++)
+                stage.Steps[step].Advance(pass);
+            if (to < stage.Steps.Count)
+                inputs.Observe(stage.Steps[to], pass);
+            pass.Logits?.Dispose();
+            pass.Logits = null;
+            passes.Return(sample, pass);
+            ran();
+        }
+    }
+
+    IEnumerable<ModuleReport> Quantize(InputGroup originalGroup, InputGroup quantizedGroup)
+    {
+        var planned = Planned(originalGroup).ToList();
+        var statistics = quantized.Layers.GetValueOrDefault(originalGroup.Modules[0]);
+        foreach (var rounded in planned.GroupBy(module => module.Scheme!.Activation))
+        {
+            float? inputScale = rounded.Key is { NeedsAmax: true } ? rounded.Key.Scale(statistics?.Amax ?? 0) : null;
+            using var sums = new MomentSums(planned[0].Columns, options,
+                statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
+            Sum(sums, originalGroup, quantizedGroup, x => Round(x, rounded.Key, inputScale ?? 1));
+            using var moments = sums.Finish();
+            foreach (var fused in rounded.GroupBy(module => (module.Scheme!.Weight, Fused: string.Join(' ', module.Group))))
+            {
+                var layers = fused.Select(module => new LayerContext(module.Name, tensors.Load(module.Weight.Name), moments)).ToList();
+                var results = Compensation.Quantize(layers, fused.Key.Weight, sums.Options, fused.Key.Weight.FusedModulesShareScale);
+                foreach (var (module, result) in fused.Zip(results))
+                    yield return Finish(module, result, inputScale);
+            }
+        }
+    }
+
+    /// <summary>Gathers the moments of a group over all samples.</summary>
+    void Sum(MomentSums sums, InputGroup originalGroup, InputGroup quantizedGroup, Func<Tensor, Tensor> round)
+    {
+        for (var sample = 0; sample < streams.Quantized.Count; sample++)
+        {
+            cancellation.ThrowIfCancellationRequested();
+            var pass = streams.Quantized.Take(sample);
+            if (quantizedGroup.Rows(pass) is { } rows)
+            {
+                var before = MomentSums.NeedsCross(options) ? streams.Original.Take(sample) : null;
+                using (var pairs = new PairedRows(rows, before is null ? null : originalGroup.Rows(before), round))
+                    sums.Add(pairs.X, pairs.Original, Modalities.Of(pass, loader.Scope, rows), sample);
+                if (before is not null)
+                    streams.Original.Return(sample, before);
+            }
+            streams.Quantized.Return(sample, pass);
+        }
+    }
+
+    static Tensor Round(Tensor x, ActivationFormat? activation, float scale)
+    {
+        if (activation is null)
+            return x;
+        var rounded = x.Clone();
+        for (var row = 0; row < rounded.Rows; row++)
+            activation.Round(rounded.Row(row), scale);
+        return rounded;
+    }
+
+    ModuleReport Finish(PlannedModule module, CompensationResult result, float? inputScale)
+    {
+        var weight = tensors.Load(module.Weight.Name);
+        var packed = new PackedWeight(result.Weight, module.Scheme!.Activation, inputScale ?? 1);
+        modules.Replace(module.Name, packed);
+        finished.Add(new QuantizedModule(module, result.Weight, inputScale));
+        var (before, after) = (original.Layers.GetValueOrDefault(module.Name), quantized.Layers.GetValueOrDefault(module.Name));
+        return new ModuleReport(
+            module.Name, module.Scope.ToString().ToLowerInvariant(), module.Scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
+            result.Weight.Bytes, Errors.OfWeight(weight, result.Weight),
+            Errors.OfOutput(weight, packed, before?.Rows(Modality.Text), after?.Rows(Modality.Text)),
+            Errors.OfOutput(weight, packed, before?.Rows(Modality.Vision), after?.Rows(Modality.Vision)),
+            after?.AmaxOf(Modality.Text), after?.AmaxOf(Modality.Vision),
+            after?.Tokens(Modality.Text) ?? 0, after?.Tokens(Modality.Vision) ?? 0)
+        {
+            Alpha = options.Shift == Shift.None ? null : result.Alpha,
+            Mu = result.Mu,
+            Damping = result.Damping,
+            Notes = result.Notes,
+        };
+    }
+
+    KeyValueReport Report(string attention)
+    {
+        var statistics = keyValues.Statistics[attention];
+        return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
+    }
+
+    void Replace(KeyValueReport cache)
+    {
+        var format = plan.Recipe.KeyValues!;
+        modules.Replace(cache.Attention, new QuantizedKeyValues(format, format.Scale(cache.KeyAmax), format.Scale(cache.ValueAmax)));
+    }
+}
