@@ -8,7 +8,11 @@ namespace Nibble.Quant.Reports;
 /// <param name="VisionError">The same on vision tokens.</param>
 public sealed record ModuleReport(
     string Name, string Scope, string Scheme, int Rows, int Columns, long BytesBefore, long BytesAfter, double WeightError,
-    double? TextError, double? VisionError, float? TextAmax, float? VisionAmax, long TextTokens, long VisionTokens);
+    double? TextError, double? VisionError, float? TextAmax, float? VisionAmax, long TextTokens, long VisionTokens)
+{
+    /// <summary>What else there is to say: choices of a search, and what was not done and why.</summary>
+    public IReadOnlyList<string> Notes { get; init; } = [];
+}
 
 /// <summary>What happened in one stage.</summary>
 /// <param name="ForwardSeconds">Running the samples.</param>
