@@ -112,6 +112,21 @@ public sealed class CheckpointWriter : IDisposable
     }
 
     /// <summary>
+    /// A tensor of the last <see cref="Checkpoint"/>, in this run or an earlier one, byte for byte; null when it is still to be
+    /// written.
+    /// </summary>
+    /// <exception cref="CheckpointException">Not declared, or its shard cannot be read.</exception>
+    public Tensor? Load(string name)
+    {
+        if (!owners.TryGetValue(name, out var shard))
+            throw new CheckpointException(Folder, "not declared for this checkpoint", name);
+        lock (gate)
+            if (!journal.Finished.Contains(name))
+                return null;
+        return shard.Read(name);
+    }
+
+    /// <summary>
     /// Keeps a JSON value that becomes durable with the next <see cref="Checkpoint"/>; an earlier one of this key is replaced.
     /// </summary>
     public void Note(string key, ReadOnlySpan<byte> json)

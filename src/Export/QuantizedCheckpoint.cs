@@ -55,7 +55,7 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
 
     /// <exception cref="CheckpointException">The layer is not there, or not stored as the folder says.</exception>
     public ILinearWeight Linear(string module) => quantized?.Linear(module) is { } stored
-        ? new PackedWeight(stored.Weight, stored.Scheme.Activation, stored.InputScale)
+        ? stored.Pack()
         : new DenseWeight(Plain($"{module}.weight"));
 
     Tensor Plain(string name) =>
@@ -64,7 +64,8 @@ public sealed class QuantizedCheckpoint : ITensorSource, IModuleSource, IDisposa
             $"{Folder.Find(name)!.DType.Name()}", name);
 
     public IKeyValueFilter? KeyValues(string attention) =>
-        quantized?.KeyValues(attention) is { } stored ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale)
+        quantized?.KeyValues(attention) is { } stored
+            ? new QuantizedKeyValues(stored.Format, stored.KeyScale, stored.ValueScale) { KeyBias = stored.KeyBias, ValueBias = stored.ValueBias }
             : null;
 
     public void Dispose() => Folder.Dispose();

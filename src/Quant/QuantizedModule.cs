@@ -1,5 +1,7 @@
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
 
 namespace Nibble.Quant;
 
@@ -10,14 +12,27 @@ public sealed record QuantizedModule(PlannedModule Plan, QuantizedWeight Weight,
     public string Name => Plan.Name;
 
     public Scheme Scheme => Plan.Scheme!;
+
+    /// <summary>[in] What inputs are multiplied with before they are rounded; null for nothing.</summary>
+    public float[]? PreQuantScale { get; init; }
+
+    /// <summary>What is added to the product with the codes, of inputs that are scaled but not rounded; null for nothing.</summary>
+    public LowRank? LowRank { get; init; }
 }
 
 /// <summary>The stored scales of one attention module's cache.</summary>
-public sealed record KeyValueScales(string Attention, float KeyScale, float ValueScale);
+public sealed record KeyValueScales(string Attention, float KeyScale, float ValueScale)
+{
+    /// <summary>[1, heads, 1, d] F32, taken off keys before they are rounded; null for nothing.</summary>
+    public Tensor? KeyBias { get; init; }
+
+    /// <summary>[1, heads, 1, d] F32, taken off values before they are rounded; null for nothing.</summary>
+    public Tensor? ValueBias { get; init; }
+}
 
 /// <summary>
 /// Where finished modules go at once, in running order. A stage that was finished survives the death of the process.
-/// <para>Written to from a thread of its own. The tensors of a module are released when <see cref="Write(QuantizedModule)"/> returns.</para>
+/// <para>Written to from a thread of its own. What was written, a module or a tensor, is released when the call returns.</para>
 /// </summary>
 public interface IQuantizedSink
 {
@@ -27,6 +42,15 @@ public interface IQuantizedSink
     void Write(QuantizedModule module);
 
     void Write(KeyValueScales scales);
+
+    /// <summary>A plain tensor the run changed, like a norm that factors were folded into; of the shape and type it had.</summary>
+    void Write(string tensor, Tensor value);
+
+    /// <summary>A module of a finished stage, as the runtime would hold it; null when its stage is still to be done.</summary>
+    PackedWeight? Read(PlannedModule module);
+
+    /// <summary>A plain tensor of a finished stage, as it was written; null when its stage is still to be done.</summary>
+    Tensor? Read(string tensor);
 
     /// <summary>Makes everything written durable and marks the stage as done.</summary>
     void Finish(string stage, ReadOnlySpan<byte> note);

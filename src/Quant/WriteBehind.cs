@@ -1,5 +1,6 @@
 using System.Collections.Concurrent;
 using System.Runtime.ExceptionServices;
+using Nibble.Tensors;
 
 namespace Nibble.Quant;
 
@@ -24,11 +25,15 @@ sealed class WriteBehind : IDisposable
         thread.Start();
     }
 
-    public void Write(QuantizedModule module) => Enqueue(new Item(() => sink.Write(module), module));
+    public void Write(QuantizedModule module) => Enqueue(new Item(() => sink.Write(module),
+        [module.Weight.Codes, module.Weight.Scales, module.LowRank?.Down, module.LowRank?.Up]));
 
-    public void Write(KeyValueScales scales) => Enqueue(new Item(() => sink.Write(scales), null));
+    public void Write(KeyValueScales scales) =>
+        Enqueue(new Item(() => sink.Write(scales), [scales.KeyBias, scales.ValueBias]));
 
-    public void Finish(string stage, byte[] note) => Enqueue(new Item(() => sink.Finish(stage, note), null));
+    public void Write(string tensor, Tensor value) => Enqueue(new Item(() => sink.Write(tensor, value), [value]));
+
+    public void Finish(string stage, byte[] note) => Enqueue(new Item(() => sink.Finish(stage, note), []));
 
     /// <summary>Returns when everything is written, or throws what prevented it.</summary>
     public void Complete()
@@ -71,12 +76,12 @@ sealed class WriteBehind : IDisposable
         }
     }
 
-    sealed record Item(Action Write, QuantizedModule? Module)
+    sealed record Item(Action Write, Tensor?[] Tensors)
     {
         public void Release()
         {
-            Module?.Weight.Codes.Dispose();
-            Module?.Weight.Scales?.Dispose();
+            foreach (var tensor in Tensors)
+                tensor?.Dispose();
         }
     }
 }

@@ -2,6 +2,7 @@ using System.Text.Json;
 using System.Text.Json.Nodes;
 using Nibble.Export;
 using Nibble.Export.Layouts;
+using Nibble.Quant;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 using Nibble.Tests.Support;
@@ -91,7 +92,8 @@ sealed class SampleCheckpoint
     void AddKeyValues(JsonElement recorded, KeyValueFormat format)
     {
         foreach (var (attention, keys, values) in KeyValueAmax(recorded))
-            foreach (var (name, tensor) in ModelOptLayout.KeyValueTensors(attention, format.Scale(keys), format.Scale(values)))
+            foreach (var (name, tensor) in ModelOptLayout.KeyValueTensors(
+                new KeyValueScales(attention, format.Scale(keys), format.Scale(values))))
                 Tensors.Add(name, tensor);
     }
 

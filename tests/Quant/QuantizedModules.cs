@@ -1,5 +1,8 @@
 using Nibble.Quant;
 using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
 
 namespace Nibble.Tests.Quant;
 
@@ -21,6 +24,12 @@ sealed class QuantizedModules : IQuantizedSink
     }
 
     public void Write(KeyValueScales scales) => throw new NotSupportedException("no cache format was asked for");
+
+    public void Write(string tensor, Tensor value) => throw new NotSupportedException("no tensor was to be changed");
+
+    public PackedWeight? Read(PlannedModule module) => null;
+
+    public Tensor? Read(string tensor) => null;
 
     public void Finish(string stage, ReadOnlySpan<byte> note)
     {

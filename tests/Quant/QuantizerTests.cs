@@ -8,6 +8,8 @@ using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Quant;
@@ -135,6 +137,12 @@ public sealed class QuantizerTests
         }
 
         public void Write(KeyValueScales scales) => Calls.Add(scales.Attention);
+
+        public void Write(string tensor, Tensor value) => Calls.Add(tensor);
+
+        public PackedWeight? Read(PlannedModule module) => null;
+
+        public Tensor? Read(string tensor) => null;
 
         public void Finish(string stage, ReadOnlySpan<byte> note) => Calls.Add($"finish {stage}");
     }

@@ -3,28 +3,19 @@ using Nibble.Tensors;
 
 namespace Nibble.Export.Layouts;
 
-/// <summary>A quantized linear layer as stored.</summary>
-/// <param name="Scheme">Formats of weights and activations.</param>
-/// <param name="InputScale">Of the activations; 1 where the scheme stores none.</param>
-public sealed record StoredLinear(Scheme Scheme, QuantizedWeight Weight, float InputScale);
-
-/// <summary>A quantized key/value cache of one attention module; scales of 1 where none are stored.</summary>
-public sealed record StoredKeyValues(KeyValueFormat Format, float KeyScale, float ValueScale);
-
 /// <summary>Reads the quantized layers of a checkpoint in the ModelOpt layout.</summary>
 public sealed class ModelOptCheckpoint
 {
     readonly CheckpointFolder folder;
     readonly ModelOptDescription description;
-    readonly KeyValueFormat? keyValues;
+    readonly string? keyValues;
 
     ModelOptCheckpoint(CheckpointFolder folder, ModelOptDescription description)
     {
         this.folder = folder;
         this.description = description;
-        if (description.KeyValues is { } name)
-            keyValues = Schemes.FindKeyValues(name)
-                ?? throw new CheckpointException(description.Source, $"this library does not read a cache of '{name}'");
+        keyValues = description.KeyValues is null or "FP8" or "NVFP4" or "NVFP4_AFFINE" ? description.KeyValues
+            : throw new CheckpointException(description.Source, $"this library does not read a cache of '{description.KeyValues}'");
     }
 
     /// <summary><c>quant_algo</c> as the checkpoint has it; null where only the cache is quantized.</summary>
@@ -53,33 +44,43 @@ public sealed class ModelOptCheckpoint
         if (description.FormatOf(module) is not { Scheme: { } scheme } format)
             throw new CheckpointException(description.Source, $"no algorithm this library reads; it is {AlgorithmOf(module)}",
                 module);
-        if (folder.Find($"{module}.pre_quant_scale") is not null)
-            throw new CheckpointException(folder.Path, "this library does not read factors of inputs",
-                $"{module}.pre_quant_scale");
-
+        var extras = ModelOptExtras.Found(module, folder.Find);
+        if (format.LowRank ? extras.Rank == 0 : extras.Rank > 0)
+            throw new CheckpointException(folder.Path, $"{(format.LowRank ? "a" : "no")} part of low rank expected beside {format.Algorithm}",
+                $"{module}.weight");
         var (rows, columns) = Size(module, format);
-        var parts = format.Specs(module, rows, columns).ToDictionary(spec => spec.Name[(module.Length + 1)..], Load);
-        var codes = format.RowPairs ? RowPairs.ToColumnPairs(parts["weight"]) : parts["weight"];
-        var scales = scheme.Weight.ScaleType is { } type
-            ? ModelOptLayout.View(parts["weight_scale"], new TensorSpec("weight_scale", type, parts["weight_scale"].Shape))
-                : null;
-        var tensorScale = format.Group < 0 ? Positive(module, "weight_scale", parts)
-            : format.SecondScale ? Positive(module, "weight_scale_2", parts) : 1;
-        return new StoredLinear(scheme, new QuantizedWeight(scheme.Weight, rows, columns, codes, scales, tensorScale),
-            format.InputScale ? Positive(module, "input_scale", parts) : 1);
+        return StoredLinear.Of(module, format, rows, columns, extras, Load, folder.Path);
     }
 
-    /// <summary>The cache format of this attention module, or null when its cache stays as it is.</summary>
+    /// <summary>
+    /// The cache format of this attention module, or null when its cache stays as it is. A rotated one has no mark of its own and is
+    /// read as one that is not.
+    /// </summary>
+    /// <exception cref="CheckpointException">A scale or a bias is missing, or is not what the format says.</exception>
     public StoredKeyValues? KeyValues(string attention)
     {
         if (keyValues is null)
             return null;
-        var specs = ModelOptLayout.KeyValueSpecs(attention);
-        if (specs.All(spec => folder.Find(spec.Name) is null))
-            return new StoredKeyValues(keyValues, 1, 1);
-        var scales = specs.ToDictionary(spec => spec.Name[(attention.Length + 1)..], Load);
-        return new StoredKeyValues(keyValues,
-            Positive(attention, "k_proj.k_scale", scales), Positive(attention, "v_proj.v_scale", scales));
+        var bias = folder.Find($"{attention}.k_proj.k_bias") ?? folder.Find($"{attention}.v_proj.v_bias");
+        KeyValueFormat format = (keyValues, bias) switch
+        {
+            ("FP8", null) => new Fp8KeyValues(),
+            ("FP8", _) => new Fp8KeyValues(KeyValueVariant.Affine),
+            ("NVFP4", _) => new NvFp4KeyValues(),
+            _ => new NvFp4KeyValues(KeyValueVariant.Affine),
+        };
+        var specs = ModelOptLayout.KeyValueSpecs(attention, format, bias?.Shape ?? new Shape(1, 1, 1, 1));
+        if (!format.Centred && specs.All(spec => folder.Find(spec.Name) is null))
+            return new StoredKeyValues(format is Fp8KeyValues ? new Fp8KeyValues(KeyValueVariant.Cast)
+                : new NvFp4KeyValues(KeyValueVariant.Cast), 1, 1);
+        if (bias is { Shape: var shape } && !(shape.Rank == 4 && shape[0] == 1 && shape[2] == 1))
+            throw new CheckpointException(folder.Path, $"[1, heads, 1, d] expected; found {shape}", bias.Name);
+        var tensors = specs.Select(Load).ToList();
+        return new StoredKeyValues(format, Positive(specs[0].Name, tensors[0]), Positive(specs[1].Name, tensors[1]))
+        {
+            KeyBias = format.Centred ? Finite(specs[2].Name, tensors[2]) : null,
+            ValueBias = format.Centred ? Finite(specs[3].Name, tensors[3]) : null,
+        };
     }
 
     /// <summary>The algorithm the description gives a module; <c>none</c> where it gives none.</summary>
@@ -106,16 +107,19 @@ public sealed class ModelOptCheckpoint
     {
         var found = folder.Find(spec.Name)
             ?? throw new CheckpointException(folder.Path, $"{spec.Shape} {spec.DType.Name()} expected; there is none", spec.Name);
-        if (found.DType != spec.DType || found.Shape != spec.Shape && !(spec.Shape.Rank == 0 && found.Shape == new Shape(1)))
+        if (!ModelOptFormat.Same(spec, found))
             throw new CheckpointException(folder.Path,
                 $"{spec.Shape} {spec.DType.Name()} expected; found {found.Shape} {found.DType.Name()}", spec.Name);
         return folder.Load(spec.Name);
     }
 
-    float Positive(string module, string name, Dictionary<string, Tensor> parts)
+    float Positive(string name, Tensor scale)
     {
-        var value = parts[name].Span<float>()[0];
+        var value = scale.Span<float>()[0];
         return float.IsFinite(value) && value > 0 ? value
-            : throw new CheckpointException(folder.Path, $"a number above 0 expected; found {value}", $"{module}.{name}");
+            : throw new CheckpointException(folder.Path, $"a number above 0 expected; found {value}", name);
     }
+
+    Tensor Finite(string name, Tensor values) => TensorPrimitives.IsFiniteAll<float>(values.Span<float>()) ? values
+        : throw new CheckpointException(folder.Path, "finite numbers expected", name);
 }

@@ -1,5 +1,7 @@
 using System.Text.Encodings.Web;
 using System.Text.Json;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
 
 namespace Nibble.Export.Layouts;
 
@@ -15,7 +17,7 @@ public sealed record ModelOptProducer(string Name = "modelopt", string Version =
 /// </summary>
 /// <param name="Layers">The quantized modules, in the order of the model.</param>
 /// <param name="Unquantized">Linear, convolution and embedding modules that stay as they are.</param>
-/// <param name="KeyValues"><c>FP8</c>, <c>NVFP4</c> or null.</param>
+/// <param name="KeyValues"><c>FP8</c>, <c>NVFP4</c>, <c>NVFP4_AFFINE</c> or null.</param>
 sealed record ModelOptConfig(
     IReadOnlyList<(string Module, ModelOptFormat Format)> Layers, IReadOnlyList<string> Unquantized, string? KeyValues,
         ModelOptProducer Producer)
@@ -111,14 +113,17 @@ sealed record ModelOptConfig(
         if (format.NamesGroup)
             json.WriteNumber("group_size", format.Group);
         if (format.NamesAwq)
-        {
-            json.WriteBoolean("has_zero_point", false);
-            json.WriteBoolean("pre_quant_scale", true);
-        }
+            WriteAwq(json);
+    }
+
+    static void WriteAwq(Utf8JsonWriter json)
+    {
+        json.WriteBoolean("has_zero_point", false);
+        json.WriteBoolean("pre_quant_scale", true);
     }
 
     /// <summary>A single format has a group only where ModelOpt 0.47 writes one.</summary>
-    static bool HasGroup(ModelOptFormat format) => format.Algorithm is "FP8" or "NVFP4" or "W4A16_NVFP4";
+    static bool HasGroup(ModelOptFormat format) => format.Algorithm is "FP8" or "NVFP4" or "W4A16_NVFP4" or "NVFP4_SVD";
 
     void WriteGroups(Utf8JsonWriter json)
     {
@@ -127,8 +132,11 @@ sealed record ModelOptConfig(
         {
             json.WriteStartObject($"group_{i}");
             if (Formats[i].InputScale)
-                WriteNumbers(json, "input_activations", Formats[i]);
-            WriteNumbers(json, "weights", Formats[i]);
+                WriteInputs(json, Formats[i]);
+            WriteNumbers(json, "weights", Formats[i].ColumnPairs || Formats[i].RowPairs ? 4 : 8,
+                Formats[i].CodeType == DType.I8 || Formats[i].RowPairs ? "int" : "float", Math.Max(Formats[i].Group, 0));
+            if (Formats[i].LowRank)
+                WriteAwq(json);
             WriteStrings(json, "targets", Formats.Count == 1 ? ["Linear"]
                 : Layers.Where(layer => layer.Format == Formats[i]).Select(layer => layer.Module).Order(StringComparer.Ordinal));
             json.WriteEndObject();
@@ -136,9 +144,12 @@ sealed record ModelOptConfig(
         json.WriteEndObject();
     }
 
-    static void WriteNumbers(Utf8JsonWriter json, string name, ModelOptFormat format) => WriteNumbers(json, name,
-        format.ColumnPairs || format.RowPairs ? 4 : 8,
-        format == ModelOptFormat.Int4 || format == ModelOptFormat.Int8 ? "int" : "float", Math.Max(format.Group, 0));
+    static void WriteInputs(Utf8JsonWriter json, ModelOptFormat format)
+    {
+        var inputs = format.Scheme?.Activation;
+        WriteNumbers(json, "input_activations", inputs is NvFp4Activation ? 4 : 8, inputs is Int8PerTensor ? "int" : "float",
+            inputs is NvFp4Activation ? NvFp4.BlockSize : 0);
+    }
 
     static void WriteNumbers(Utf8JsonWriter json, string name, int bits, string type, int group)
     {

@@ -1,5 +1,7 @@
 using System.Text.Json;
+using Nibble.Quant;
 using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
 using Nibble.Tensors;
 
 namespace Nibble.Export.Layouts;
@@ -14,15 +16,41 @@ public static class ModelOptLayout
     public static string? Refuse(Scheme scheme, long rows, long columns) =>
         ModelOptFormat.Of(scheme) is { } format ? format.Refuse(rows, columns) : $"the ModelOpt layout has no place for {scheme}";
 
-    /// <summary>The tensors of a quantized module, in the order <see cref="Tensors"/> gives them.</summary>
+    /// <summary>The tensors of a quantized module, in the order they are written.</summary>
     /// <exception cref="ArgumentException">The layout has no such scheme, or the shape does not fit it.</exception>
     public static IReadOnlyList<TensorSpec> Specs(string module, Scheme scheme, long rows, long columns) =>
         [.. Format(module, scheme, rows, columns).Specs(module, rows, columns)];
 
-    /// <summary>The scales of one attention module's cached keys and values.</summary>
+    /// <summary>All tensors of a planned module, in the order they are written.</summary>
+    /// <exception cref="ArgumentException">The layout has no such scheme, or the shape does not fit it.</exception>
+    public static IReadOnlyList<TensorSpec> Specs(PlannedModule module) =>
+        [.. Specs(module.Name, module.Scheme!, module.Rows, module.Columns),
+            .. ModelOptExtras.Of(module).Specs(module.Name, module.Rows, module.Columns)];
+
+    /// <summary>The scales of one attention module's cached keys and values, and their biases where the format has such.</summary>
     /// <param name="attention">Like <c>model.layers.0.self_attn</c>.</param>
-    public static IReadOnlyList<TensorSpec> KeyValueSpecs(string attention) =>
-        [new($"{attention}.k_proj.k_scale", DType.F32, default), new($"{attention}.v_proj.v_scale", DType.F32, default)];
+    /// <param name="bias">[1, heads, 1, d]: only what a centred format needs.</param>
+    /// <exception cref="ArgumentException">The format is centred, and the shape of the bias is not given.</exception>
+    public static IReadOnlyList<TensorSpec> KeyValueSpecs(string attention, KeyValueFormat format, Shape? bias = null)
+    {
+        if (!format.NeedsAmax)
+            return [];
+        var (keys, values) = ($"{attention}.k_proj", $"{attention}.v_proj");
+        TensorSpec[] scales = [new($"{keys}.k_scale", DType.F32, default), new($"{values}.v_scale", DType.F32, default)];
+        if (!format.Centred)
+            return scales;
+        var shape = bias ?? throw new ArgumentException($"{attention}: {format} needs the shape of a bias", nameof(bias));
+        return [.. scales, new($"{keys}.k_bias", DType.F32, shape), new($"{values}.v_bias", DType.F32, shape)];
+    }
+
+    /// <summary>What both descriptions call a cache format.</summary>
+    public static string KeyValueName(KeyValueFormat format) => format switch
+    {
+        Fp8KeyValues => "FP8",
+        NvFp4KeyValues { Centred: true } => "NVFP4_AFFINE",
+        NvFp4KeyValues => "NVFP4",
+        _ => throw new ArgumentException($"the ModelOpt layout has no place for a cache in {format}", nameof(format)),
+    };
 
     /// <summary>
     /// The tensors of a quantized module. Codes and scales share the bytes of <paramref name="weight"/> where the layout allows.
@@ -36,7 +64,8 @@ public static class ModelOptLayout
         if (weight.Format != scheme.Weight)
             throw new ArgumentException($"{module}: a weight of {scheme.Weight} expected; got {weight.Format}", nameof(weight));
         var parts = new Queue<Tensor>([format.RowPairs ? RowPairs.FromColumnPairs(weight.Codes) : weight.Codes]);
-        parts.Enqueue(format.Group < 0 ? Scalar(module, weight.TensorScale) : weight.Scales!);
+        parts.Enqueue(format.Group < 0 ? Scalar(module, weight.TensorScale)
+            : format.RowsPerScale > 1 ? BlockScales.Gather(module, weight) : weight.Scales!);
         if (format.SecondScale)
             parts.Enqueue(Scalar(module, weight.TensorScale));
         if (format.InputScale)
@@ -44,11 +73,25 @@ public static class ModelOptLayout
         return [.. format.Specs(module, weight.Rows, weight.Columns).Select(spec => (spec.Name, View(parts.Dequeue(), spec)))];
     }
 
-    /// <summary>The scales of cached keys and values.</summary>
-    public static IReadOnlyList<(string Name, Tensor Tensor)> KeyValueTensors(string attention, float keyScale, float valueScale)
+    /// <summary>All tensors of a finished module.</summary>
+    /// <exception cref="ArgumentException">It is not as planned, or a scale is no number above 0.</exception>
+    public static IReadOnlyList<(string Name, Tensor Tensor)> Tensors(QuantizedModule module) =>
+        [.. Tensors(module.Name, module.Scheme, module.Weight, module.InputScale ?? 1), .. ModelOptExtras.Of(module.Plan).Tensors(module)];
+
+    /// <summary>What is stored of cached keys and values: scales, and biases where they have such.</summary>
+    /// <exception cref="ArgumentException">A scale is no number above 0, or only one of the two has a bias.</exception>
+    public static IReadOnlyList<(string Name, Tensor Tensor)> KeyValueTensors(KeyValueScales scales)
     {
-        var specs = KeyValueSpecs(attention);
-        return [(specs[0].Name, Scalar(attention, keyScale)), (specs[1].Name, Scalar(attention, valueScale))];
+        var (keys, values) = ($"{scales.Attention}.k_proj", $"{scales.Attention}.v_proj");
+        (string, Tensor)[] tensors =
+            [($"{keys}.k_scale", Scalar(scales.Attention, scales.KeyScale)), ($"{values}.v_scale", Scalar(scales.Attention, scales.ValueScale))];
+        return scales switch
+        {
+            { KeyBias: null, ValueBias: null } => tensors,
+            { KeyBias: { } key, ValueBias: { } value } when key.Shape == value.Shape =>
+                [.. tensors, ($"{keys}.k_bias", key), ($"{values}.v_bias", value)],
+            _ => throw new ArgumentException($"{scales.Attention}: biases of keys and of values in one shape expected", nameof(scales)),
+        };
     }
 
     /// <summary>config.json and hf_quant_config.json of a checkpoint that was quantized from <paramref name="source"/>.</summary>
@@ -67,7 +110,7 @@ public static class ModelOptLayout
             ?? throw new ArgumentException($"{layer.Module}: the ModelOpt layout has no place for {layer.Scheme}",
                 nameof(layers)))).ToList();
         var config = new ModelOptConfig(formats, Unquantized(source, [.. layers.Select(layer => layer.Module)]),
-            keyValues?.Name.ToUpperInvariant(), producer ?? new ModelOptProducer());
+            keyValues is null ? null : KeyValueName(keyValues), producer ?? new ModelOptProducer());
         return
         [
             SideFile.Of("config.json",

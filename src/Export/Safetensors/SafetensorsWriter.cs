@@ -101,6 +101,27 @@ public sealed class SafetensorsWriter : IDisposable
             missing.Remove(name);
     }
 
+    /// <summary>The bytes that are in the file for a tensor; whether they were ever written is not known here.</summary>
+    /// <exception cref="CheckpointException">Not declared for this file, or the file cannot be read.</exception>
+    internal unsafe Tensor Read(string name)
+    {
+        if (!layout.Tensors.TryGetValue(name, out var place))
+            throw new CheckpointException(Path, "not declared for this file", name);
+        using var named = handle is null or { IsClosed: true }
+            ? Disk.Try(Path, "cannot be opened", () => File.OpenHandle(Path, FileMode.Open, FileAccess.Read, FileShare.Read)) : null;
+        var tensor = Tensor.Empty(place.Spec.Shape, place.Spec.DType);
+        for (var done = 0L; done < tensor.Bytes;)
+        {
+            var from = done;
+            var length = (int)Math.Min(LargestWrite, tensor.Bytes - done);
+            var read = Disk.Try(Path, "cannot be read", () => RandomAccess.Read(named ?? handle!,
+                new Span<byte>(tensor.Pointer + from, length), place.Start + from));
+            done += read > 0 ? read
+                : throw new CheckpointException(Path, $"{tensor.Bytes} bytes expected at {place.Start}; the file ends after {done}", name);
+        }
+        return tensor;
+    }
+
     /// <summary>Returns when everything written so far would survive a power failure.</summary>
     public void Flush()
     {

@@ -84,7 +84,7 @@ static class ConfigRules
                 yield return $"{scheme} is {format.Algorithm} on disk; {(accepted.Count == 0 ? "it reads no such checkpoint" : $"it reads {string.Join(", ", accepted)}")}";
         if (schemes.Count > 1 && !AcceptsMixed(target))
             yield return "several formats in one checkpoint";
-        if (keyValues is not null && !AcceptedCaches(target).Contains(keyValues.Name.ToUpperInvariant()))
+        if (keyValues is not null && !AcceptedCaches(target).Contains(ModelOptLayout.KeyValueName(keyValues)))
             yield return $"a cache in {keyValues}; it reads {string.Join(" or ", AcceptedCaches(target))}";
     }
 

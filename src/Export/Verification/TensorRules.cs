@@ -1,3 +1,4 @@
+using Nibble.Export.Layouts;
 using Nibble.Tensors;
 
 namespace Nibble.Export.Verification;
@@ -40,7 +41,7 @@ static class TensorRules
             }
             var (rows, columns) = format.Unpacked(weight.Shape);
             foreach (var expected in format.Specs(module, rows, columns))
-                if (checkpoint.Spec(expected.Name) is { } found && !Same(expected, found))
+                if (checkpoint.Spec(expected.Name) is { } found && !ModelOptFormat.Same(expected, found))
                     yield return new(found.Name, "shapes-and-types", $"{expected.Shape} {expected.DType.Name()}",
                         $"{found.Shape} {found.DType.Name()}");
         }
@@ -111,12 +112,9 @@ static class TensorRules
     /// <summary>Another layout's description: what its tensors should be is not known here.</summary>
     static bool ConfigIsForeign(VerifiedCheckpoint checkpoint) =>
         checkpoint.Description is null
-        || checkpoint.Description is { Algorithm: { } algorithm, Layers: null } && Layouts.ModelOptFormat.Find(algorithm) is null;
+        || checkpoint.Description is { Algorithm: { } algorithm, Layers: null } && ModelOptFormat.Find(algorithm) is null;
 
     static string? Attention(string name) =>
         name.EndsWith(".k_proj.k_scale", StringComparison.Ordinal) ? name[..^".k_proj.k_scale".Length]
         : name.EndsWith(".v_proj.v_scale", StringComparison.Ordinal) ? name[..^".v_proj.v_scale".Length] : null;
-
-    static bool Same(TensorSpec expected, TensorSpec found) => expected.DType == found.DType
-        && (expected.Shape == found.Shape || expected.Shape.Rank == 0 && found.Shape == new Shape(1));
 }

@@ -13,6 +13,12 @@ public abstract record WeightFormat(string Name)
     /// <summary>Consecutive inputs of a row that share a scale; 0 when a whole row does, -1 when the whole matrix does.</summary>
     public abstract int Group { get; }
 
+    /// <summary>
+    /// Consecutive outputs that share all their scales, counted from the first: <see cref="ScaleRow"/> is then given their largest
+    /// magnitudes, column by column, and what it makes is stored for each of them.
+    /// </summary>
+    public virtual int RowsPerScale => 1;
+
     /// <summary>Bits of one code.</summary>
     public abstract int CodeBits { get; }
 

@@ -48,6 +48,8 @@ public static class WeightQuantizer
         var scales = format.ScaleType is { } type
             ? Tensor.Empty(new Shape(weight.Rows, format.ScalesPerRow(weight.Columns)), type)
             : null;
+        if (format.RowsPerScale > 1)
+            ShareScales(weight, name, format, tensorScale, scales!);
         ForRows(weight, name, (index, row) =>
         {
             Encode(format, tensorScale, row, codes, scales, index);
@@ -56,16 +58,45 @@ public static class WeightQuantizer
         return new QuantizedWeight(format, weight.Rows, weight.Columns, codes, scales, tensorScale);
     }
 
-    static unsafe void Encode(
+    static void Encode(
         WeightFormat format, float tensorScale, ReadOnlySpan<float> row, Tensor codes, Tensor? scales, int index)
     {
         var codeBytes = format.CodeBytesPerRow(row.Length);
         var scaleBytes = format.ScaleBytesPerRow(row.Length);
-        format.EncodeRow(row, tensorScale,
-            new Span<byte>(codes.Pointer + (long)index * codeBytes, codeBytes),
-            scales is null ? default : new Span<byte>(scales.Pointer + (long)index * scaleBytes, scaleBytes));
+        var rowCodes = RowBytes(codes, index, codeBytes);
+        var rowScales = scales is null ? default : RowBytes(scales, index, scaleBytes);
+        if (format.RowsPerScale == 1)
+            format.EncodeRow(row, tensorScale, rowCodes, rowScales);
+        else
+            format.CodeRow(row, tensorScale, rowScales, rowCodes);
         GC.KeepAlive(codes);
         GC.KeepAlive(scales);
+    }
+
+    static unsafe Span<byte> RowBytes(Tensor tensor, int row, int bytes) => new(tensor.Pointer + (long)row * bytes, bytes);
+
+    /// <summary>The scales of rows that share them, from their largest magnitudes column by column.</summary>
+    static void ShareScales(Tensor weight, string name, WeightFormat format, float tensorScale, Tensor scales)
+    {
+        var (columns, bytes) = (weight.Columns, format.ScaleBytesPerRow(weight.Columns));
+        Threads.For((weight.Rows + format.RowsPerScale - 1) / format.RowsPerScale, 1, (start, end) =>
+        {
+            var (values, peaks) = (new float[columns], new float[columns]);
+            for (var block = start; block < end; block++)
+            {
+                var first = block * format.RowsPerScale;
+                var last = Math.Min(first + format.RowsPerScale, weight.Rows) - 1;
+                Array.Clear(peaks);
+                for (var row = first; row <= last; row++)
+                {
+                    Tensors.Convert.ToF32(weight, (long)row * columns, values);
+                    TensorPrimitives.MaxMagnitude(values, peaks, peaks);
+                }
+                format.ScaleRow(peaks, tensorScale, RowBytes(scales, first, bytes));
+                for (var row = first + 1; row <= last; row++)
+                    RowBytes(scales, first, bytes).CopyTo(RowBytes(scales, row, bytes));
+            }
+        });
     }
 
     /// <summary>Calls <paramref name="work"/> with every row as F32; it returns the row's amax, which must be finite.</summary>

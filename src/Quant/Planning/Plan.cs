@@ -17,9 +17,16 @@ public sealed record PlannedModule(
 
     public int Columns => (int)(Weight.Shape.Elements / Weight.Shape[0]);
 
+    /// <summary>Whether factors of its inputs are stored beside it, for nothing before it could take them.</summary>
+    public bool KeepsPreQuantScale { get; init; }
+
+    /// <summary>The rank of what is stored beside its codes, or 0.</summary>
+    public int LowRank { get; init; }
+
     /// <summary>Bytes on disk afterwards, scales included.</summary>
     public long BytesAfter => Scheme is null ? Weight.Bytes
-        : (long)Math.Ceiling(Rows * (double)Columns * Scheme.Weight.BitsPerWeight(Columns) / 8) + (Scheme.Weight.HasTensorScale ? 4 : 0);
+        : (long)Math.Ceiling(Rows * (double)Columns * Scheme.Weight.BitsPerWeight(Columns) / 8) + (Scheme.Weight.HasTensorScale ? 4 : 0)
+            + Weight.DType.Bytes() * ((KeepsPreQuantScale ? Columns : 0) + (long)LowRank * (Rows + Columns));
 }
 
 /// <summary>A recipe applied to one checkpoint. Whatever can be wrong with it is known before the first byte of data is read.</summary>
@@ -64,7 +71,7 @@ public sealed record Plan(
         var copied = source.Tensors.Where(tensor => !quantized.Contains(tensor.Name)).ToList();
         var kept = copied.Where(tensor => tensor.Shape.Rank >= 2 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
             .Select(tensor => tensor.Name[..^".weight".Length]).ToList();
-        var attentions = recipe.KeyValues is null ? [] : network.Stages.SelectMany(stage => stage.Attentions).ToList();
+        var attentions = recipe.KeyValues is null or { NeedsAmax: false } ? [] : network.Stages.SelectMany(stage => stage.Attentions).ToList();
         return new Plan(recipe, modules, kept, attentions, copied, problems);
     }
 

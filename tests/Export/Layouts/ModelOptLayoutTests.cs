@@ -192,7 +192,7 @@ public class ModelOptLayoutTests
     }
 
     [Theory]
-    [InlineData("quant_algo", "\"NVFP4_SVD\"", "NVFP4_SVD")]
+    [InlineData("quant_algo", "\"NVFP5\"", "NVFP5")]
     [InlineData("group_size", "32", "no algorithm")]
     [InlineData("group_size", "-1", "group_size")]
     [InlineData("group_size", "\"16\"", "group_size")]

@@ -6,6 +6,8 @@ using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
+using Nibble.Tensors;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Quant.Calibration;
@@ -41,6 +43,12 @@ public sealed class SpillFolderTests
         public void Write(QuantizedModule module) => Modules++;
 
         public void Write(KeyValueScales scales) { }
+
+        public void Write(string tensor, Tensor value) { }
+
+        public PackedWeight? Read(PlannedModule module) => null;
+
+        public Tensor? Read(string tensor) => null;
 
         public void Finish(string stage, ReadOnlySpan<byte> note) { }
     }

@@ -8,6 +8,12 @@ public class SchemesTests
     [InlineData("fp8", "fp8-tensor", "fp8-tensor", true)]
     [InlineData("fp8_pc_pt", "fp8-channel", "fp8-token", false)]
     [InlineData("fp8_per_channel_per_token", "fp8-channel", "fp8-token", false)]
+    [InlineData("fp8_pb_wo", "fp8-b128x128", null, false)]
+    [InlineData("fp8_2d_blockwise_weight_only", "fp8-b128x128", null, false)]
+    [InlineData("int8", "int8-channel", "int8-tensor", true)]
+    [InlineData("w4a8", "int4-g128-fp8", "fp8-tensor", true)]
+    [InlineData("w4a8_nvfp4_fp8", "nvfp4-b32-fp8", "fp8-tensor", true)]
+    [InlineData("w4a8_mxfp4_fp8", "mxfp4-b32", "fp8-tensor", true)]
     [InlineData("int8_wo", "int8-channel", null, false)]
     [InlineData("int8_weight_only", "int8-channel", null, false)]
     [InlineData("int4", "int4-g128", null, false)]
@@ -37,7 +43,7 @@ public class SchemesTests
         var names = entries.SelectMany(entry => entry.Aliases.Prepend(entry.Scheme.Name)).ToArray();
         Assert.Equal(names.Length, names.Distinct().Count());
         Assert.All(entries, entry => Assert.Same(entry.Scheme, Schemes.Find(entry.Scheme.Name)));
-        Assert.Equal(["fp8", "nvfp4"], Schemes.KeyValueNames);
+        Assert.Equal(["fp8", "fp8_cast", "fp8_affine", "nvfp4", "nvfp4_cast", "nvfp4_affine", "nvfp4_rotate"], Schemes.KeyValueNames);
     }
 
     [Theory]
@@ -46,7 +52,9 @@ public class SchemesTests
     [InlineData("FP8-KV", "fp8")]
     [InlineData("nvfp4", "nvfp4")]
     [InlineData("kv_nvfp4", "nvfp4")]
-    [InlineData("fp8_affine", null)]
+    [InlineData("fp8_affine", "fp8_affine")]
+    [InlineData("kv-nvfp4-rotate", "nvfp4_rotate")]
+    [InlineData("int8", null)]
     [InlineData("none", null)]
     public void Cache_formats_are_found(string name, string? found) => Assert.Equal(found, Schemes.FindKeyValues(name)?.Name);
 }

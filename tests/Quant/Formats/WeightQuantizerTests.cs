@@ -16,7 +16,7 @@ public class WeightQuantizerTests
         const int Rows = 37, Columns = 256;
         var weight = Matrix(Rows, Columns, type);
         var dense = Nibble.Tensors.Convert.ToF32(weight);
-        foreach (var format in Schemes.All.Select(entry => entry.Scheme.Weight))
+        foreach (var format in Schemes.All.Select(entry => entry.Scheme.Weight).Where(format => format.RowsPerScale == 1))
         {
             var quantized = WeightQuantizer.Quantize(weight, format);
             Assert.Equal(format.TensorScale(Amax.Of(dense.Span<float>())), quantized.TensorScale);
@@ -34,6 +34,42 @@ public class WeightQuantizerTests
                 }
             }
         }
+    }
+
+    [Theory]
+    [InlineData(1, 1)]
+    [InlineData(128, 128)]
+    [InlineData(129, 127)]
+    [InlineData(300, 386)]
+    public void Rows_of_a_block_share_the_scales_of_its_largest_magnitudes(int rows, int columns)
+    {
+        const int Block = Fp8Blocks.BlockSize;
+        var (format, weight) = (new Fp8Blocks(), Matrix(rows, columns, DType.F32));
+        if (rows > Block)
+            weight.Slice(Block, rows - Block).Span<float>().Clear(); // blocks of zeros get the scale 1
+        var quantized = WeightQuantizer.Quantize(weight, format);
+        var decoded = new float[columns - columns % 2];
+        for (var row = 0; row < rows; row++)
+        {
+            quantized.Decode(row, 0, decoded);
+            for (var column = 0; column < columns; column++)
+            {
+                var peak = 0f;
+                for (var r = row - row % Block; r < Math.Min(rows, row - row % Block + Block); r++)
+                    for (var c = column - column % Block; c < Math.Min(columns, column - column % Block + Block); c++)
+                        peak = Math.Max(peak, Math.Abs(weight.Row(r)[c]));
+                var scale = peak == 0 ? 1 : peak / 448;
+                Assert.Equal(scale, quantized.Scales!.Row(row)[column / Block]);
+                Assert.Equal(Float8.ToE4M3(weight.Row(row)[column] / scale), quantized.Codes.Row<byte>(row)[column]);
+                if (column < decoded.Length)
+                    Assert.Equal(Float8.FromE4M3(quantized.Codes.Row<byte>(row)[column]) * scale, decoded[column]);
+            }
+        }
+        Assert.Throws<QuantizationException>(() =>
+        {
+            weight.Row(rows - 1)[columns - 1] = float.NaN;
+            WeightQuantizer.Quantize(weight, format);
+        });
     }
 
     [Fact]

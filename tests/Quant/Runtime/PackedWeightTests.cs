@@ -65,7 +65,7 @@ public class PackedWeightTests
     public void Keys_and_values_are_rounded_head_by_head_with_their_own_scales()
     {
         var (keys, values) = (Draw(3, 2 * 32, 3).Reshape(3, 2, 32), Draw(3, 2 * 32, 4).Reshape(3, 2, 32));
-        foreach (var format in Schemes.AllKeyValues.Select(entry => entry.Format))
+        foreach (var format in Schemes.AllKeyValues.Select(entry => entry.Format).Where(format => !format.Rotates))
         {
             var (k, v) = (keys.Clone(), values.Clone());
             new QuantizedKeyValues(format, format.Scale(5), format.Scale(9)).Apply(k, v);

@@ -1,12 +1,8 @@
+using Nibble.Quant.Formats;
 using Nibble.Tensors;
 using Nibble.Tensors.Ops;
 
 namespace Nibble.Quant.Algorithms.Equalisation;
-
-/// <summary>A matrix of low rank, Up·Down.</summary>
-/// <param name="Down">A [rank, in], orthonormal rows but for zero ones.</param>
-/// <param name="Up">B [out, rank].</param>
-public sealed record LowRank(Tensor Down, Tensor Up);
 
 /// <summary>
 /// SVDQuant (M. Li et al., arXiv:2411.05007): the weight, smoothed by <see cref="Awq"/> first, is the product of its largest
@@ -18,7 +14,8 @@ public static class SvdQuant
     internal const int DirectSize = 512;
 
     /// <summary>
-    /// The best approximation of this rank: with W = U·S·Vᵀ, A = Vᵀ and B = U·S of the largest singular values.
+    /// The best approximation of this rank: with W = U·S·Vᵀ, A = Vᵀ and B = U·S of the largest singular values. The
+    /// rows of A are orthonormal but for zero ones.
     /// </summary>
     /// <param name="weight">[out, in] of any float type, out and in at least <paramref name="rank"/>.</param>
     /// <exception cref="QuantizationException">Weights that are no matrix of finite numbers or smaller than the rank.</exception>
