@@ -75,6 +75,15 @@ public interface IStage
     }
 }
 
+/// <summary>
+/// Where the input of some modules comes from, so that factors of its channels can be moved there: the output of a norm times its
+/// weight, or in proportion, channel by channel, to the outputs of a linear module.
+/// </summary>
+/// <param name="Modules">All modules with this input.</param>
+/// <param name="NormWeight">The weight tensor of a norm of which nothing else takes the output; null where there is none.</param>
+/// <param name="Producer">The linear module, for instance <c>up_proj</c> of <c>down_proj</c>; null where there is none.</param>
+public sealed record InputSource(IReadOnlyList<string> Modules, string? NormWeight = null, string? Producer = null);
+
 /// <summary>A stage that is not loaded yet.</summary>
 /// <param name="Name">The checkpoint's prefix of the stage, for instance <c>model.layers.3</c> or <c>visual.merger</c>.</param>
 /// <param name="Modules">Full names of the <c>Linear</c> modules the stage loads, in the order of first use.</param>
@@ -87,7 +96,11 @@ public sealed record StageLoader(
     IReadOnlyList<string> Modules,
     IReadOnlyList<IReadOnlyList<string>> Groups,
     IReadOnlyList<string> Attentions,
-    Func<Weights, IStage> Load);
+    Func<Weights, IStage> Load)
+{
+    /// <summary>Inputs whose channels can be scaled where they come from; a module that is not among them keeps its factors.</summary>
+    public IReadOnlyList<InputSource> Sources { get; init; } = [];
+}
 
 /// <summary>A network as published, cut into stages. It has no weights and can be loaded from several sources.</summary>
 public interface INetwork

@@ -39,7 +39,15 @@ sealed class DecoderBlock : IStage
         var mlp = GatedMlp.Modules($"{prefix}.mlp");
         return new StageLoader(prefix, Scope.Language,
             [.. attention, .. mlp], [attention[..3], mlp[..2]], [$"{prefix}.self_attn"],
-            root => new DecoderBlock(config, layer, rope, root[prefix]));
+            root => new DecoderBlock(config, layer, rope, root[prefix]))
+        {
+            Sources =
+            [
+                new(attention[..3], NormWeight: $"{prefix}.input_layernorm.weight"),
+                new(mlp[..2], NormWeight: $"{prefix}.post_attention_layernorm.weight"),
+                new(mlp[2..], Producer: mlp[1]),
+            ],
+        };
     }
 
     void AddAttention(Pass pass)

@@ -1,3 +1,4 @@
+using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Calibration;
@@ -6,13 +7,24 @@ namespace Nibble.Quant.Calibration;
 /// <param name="name">The module, for errors.</param>
 /// <param name="width">Inputs of the module.</param>
 /// <param name="keptRows">How many input rows of each modality are kept to measure the output error with.</param>
-public sealed class LayerStatistics(string name, int width, int keptRows) : IDisposable
+/// <param name="needs">What else; null: nothing.</param>
+public sealed class LayerStatistics(string name, int width, int keptRows, StatisticNeeds? needs = null) : IDisposable
 {
     readonly Kept[] kept = [new(width, keptRows), new(width, keptRows)];
     readonly long[] tokens = new long[2];
     readonly float[] amax = new float[2];
 
     public string Name => name;
+
+    /// <summary>Largest magnitudes by channel, where they were asked for.</summary>
+    public ChannelAmax? Channels { get; } = needs is { Channels: true } ? new ChannelAmax(name, width) : null;
+
+    /// <summary>Mean magnitudes and second moments, where they were asked for.</summary>
+    public AwqInputs? Awq { get; } = needs is { Awq: true } ? new AwqInputs(name, width) : null;
+
+    /// <summary>Second moments inside blocks, where they were asked for.</summary>
+    public BlockMoments? Blocks { get; } = needs is { MomentBlock: > 0 }
+        ? new BlockMoments(name, width, needs.MomentBlock, needs.SampledTokens) : null;
 
     /// <summary>The largest magnitude of any input.</summary>
     public float Amax => Math.Max(amax[0], amax[1]);
@@ -41,13 +53,17 @@ public sealed class LayerStatistics(string name, int width, int keptRows) : IDis
             amax[kind] = Math.Max(amax[kind], largest);
             kept[kind].Offer(values, tokens[kind]++);
         }
+        Channels?.Observe(x);
+        Awq?.Observe(x);
+        Blocks?.Observe(x);
     }
 
-    /// <summary>Releases the kept rows.</summary>
+    /// <summary>Releases the kept rows and the moments.</summary>
     public void Dispose()
     {
         foreach (var rows in kept)
             rows.Dispose();
+        Awq?.Moments.Dispose();
     }
 
     /// <summary>Rows at a stride that doubles whenever the buffer is full: an even spread of however many come.</summary>

@@ -6,7 +6,9 @@ namespace Nibble.Quant.Calibration;
 /// <summary>Records what the watched modules of a stage are multiplied with. Modules with the same input share their statistics.</summary>
 /// <param name="scope">Of the stage: outside the language model every token is a vision token.</param>
 /// <param name="keptRows">Input rows kept per group and modality.</param>
-public sealed class ObservedInputs(Scope scope, Func<string, bool> watched, int keptRows) : IDisposable
+/// <param name="needs">What else must be known of the inputs of a module; null: nothing.</param>
+public sealed class ObservedInputs(
+    Scope scope, Func<string, bool> watched, int keptRows, Func<string, StatisticNeeds>? needs = null) : IDisposable
 {
     readonly Dictionary<string, LayerStatistics> layers = [];
 
@@ -37,7 +39,9 @@ public sealed class ObservedInputs(Scope scope, Func<string, bool> watched, int 
     {
         if (layers.TryGetValue(group.Modules[0], out var known))
             return known;
-        var statistics = new LayerStatistics(group.Modules.First(watched), width, keptRows);
+        var wanted = group.Modules.Where(watched).ToList();
+        var all = wanted.Select(module => needs?.Invoke(module) ?? StatisticNeeds.None).Aggregate((a, b) => a | b);
+        var statistics = new LayerStatistics(wanted[0], width, keptRows, all);
         foreach (var module in group.Modules)
             layers[module] = statistics;
         return statistics;

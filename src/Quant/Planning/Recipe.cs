@@ -17,6 +17,9 @@ public sealed record Rule(Glob Modules, Scheme? Scheme, Scope? Scope = null)
 /// <param name="KeyValues">Format of cached keys and values, or null.</param>
 public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Algorithm.Max, KeyValueFormat? KeyValues = null)
 {
+    /// <summary>Settings of the algorithm.</summary>
+    public AlgorithmOptions Options { get; init; } = AlgorithmOptions.Default;
+
     /// <summary>Left in high precision unless a later rule says otherwise: no runtime loads a quantized head.</summary>
     public static readonly IReadOnlyList<string> NeverByDefault = ["*lm_head*"];
 
@@ -37,5 +40,6 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
     public string Describe() => string.Join("; ", Rules
         .Select(rule => $"{(rule.Scope is { } scope ? $"{scope.ToString().ToLowerInvariant()}:" : "")}{rule.Modules}={rule.Scheme?.Name ?? "skip"}")
         .Append($"algorithm={Algorithm.Entry().Name}")
+        .Concat(Options.Describe(Algorithm).Select(option => $"{option.Name}={option.Value}"))
         .Append($"kv={KeyValues?.Name ?? "none"}"));
 }

@@ -35,4 +35,25 @@ public sealed class RecipeTests
     [InlineData("NVFP4", "nvfp4")]
     [InlineData("w4a16-nvfp4", "w4a16_nvfp4")]
     public void Other_names_of_formats_are_known(string alias, string name) => Assert.Equal(name, Schemes.Find(alias)!.Name);
+
+    [Fact]
+    public void Settings_of_the_algorithm_are_described_where_they_count()
+    {
+        var options = new AlgorithmOptions(AwqMode.Full, 1, null, 8, ScaleChoice.FourOverSix);
+        Assert.Equal("algorithm=awq; awq=full; awq_step=1; kv=none", Describe(Algorithm.Awq));
+        Assert.Equal("algorithm=svdquant; awq_step=1; rank=8; kv=none", Describe(Algorithm.SvdQuant));
+        Assert.Equal("algorithm=smoothquant; smoothquant_alpha=auto; kv=none", Describe(Algorithm.SmoothQuant));
+        Assert.Equal("algorithm=max; scales=four-over-six; kv=none", Describe(Algorithm.Max));
+        Assert.Equal("algorithm=rtn; kv=none", Describe(Algorithm.Rtn));
+
+        string Describe(Algorithm algorithm) => new Recipe([], algorithm) { Options = options }.Describe();
+    }
+
+    [Fact]
+    public void Words_name_the_members_of_enumerations()
+    {
+        Assert.Equal(["standard", "mse", "sweep", "four-over-six", "local-hessian", "importance"], Words.All<ScaleChoice>());
+        Assert.Equal(ScaleChoice.LocalHessian, Words.Find<ScaleChoice>("Local_Hessian"));
+        Assert.Null(Words.Find<ScaleChoice>("local"));
+    }
 }

@@ -41,7 +41,15 @@ sealed class VisionBlock : IStage
     {
         var mlp = GatedMlp.Modules($"{prefix}.mlp");
         return new StageLoader(prefix, Scope.Vision, [$"{prefix}.attn.qkv", $"{prefix}.attn.proj", .. mlp], [mlp[..2]], [],
-            root => new VisionBlock(tower, layer, root[prefix]));
+            root => new VisionBlock(tower, layer, root[prefix]))
+        {
+            Sources =
+            [
+                new([$"{prefix}.attn.qkv"], NormWeight: $"{prefix}.norm1.weight"),
+                new(mlp[..2], NormWeight: $"{prefix}.norm2.weight"),
+                new(mlp[2..], Producer: mlp[1]),
+            ],
+        };
     }
 
     /// <summary>A step that passes by samples without pictures.</summary>

@@ -1,3 +1,4 @@
+using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 

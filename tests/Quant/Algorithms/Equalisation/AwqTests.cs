@@ -1,6 +1,7 @@
 using System.Globalization;
 using Nibble.Quant;
 using Nibble.Quant.Algorithms.Equalisation;
+using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 using Nibble.Tests.Support;

@@ -1,8 +1,7 @@
-using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Tensors;
 using Nibble.Tensors.Ops;
 
-namespace Nibble.Quant.Algorithms.Equalisation;
+namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
 /// What AWQ must know of a layer's inputs, gathered in one pass: mean |x| and the largest |x| per channel, and second moments,
