@@ -15,6 +15,8 @@ static class Program
           formats            number formats: quantizing, decoding and rounding against the read bandwidth
           stream [folder]    a checkpoint of 2.2 GB: peak memory with calibration, speed without against a file copy
           quality [model]    every format on a model with evaluation data (samples/shapes-vlm): the table of the README
+          algorithms [model] [format or algorithm ...]
+                             every algorithm at 4, 3 and 2 bits over draws of calibration data, likewise
           startup [nibble]   `nibble --help`, of a published executable if one is named
         """;
 
@@ -40,6 +42,12 @@ static class Program
                 return 0;
             case ["quality", var model]:
                 FormatTable.Run(Console.Out, model);
+                return 0;
+            case ["algorithms"]:
+                AlgorithmTable.Run(Console.Out, "samples/shapes-vlm", []);
+                return 0;
+            case ["algorithms", var model, .. var only]:
+                AlgorithmTable.Run(Console.Out, model, only);
                 return 0;
             case ["startup"]:
                 return Held(StartUp.Run(Console.Out, null));

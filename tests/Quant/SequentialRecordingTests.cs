@@ -8,6 +8,7 @@ using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
 using Nibble.Tensors;
 using Nibble.Tests.Support;
 
@@ -31,9 +32,9 @@ public sealed class SequentialRecordingTests
     {
         var blocks = new RecordedBlocks();
         var (format, options) = Settings(method);
-        var reports = blocks.Quantize(format, options, out var modules);
-        Assert.Equal(14, modules.Count);
-        foreach (var (name, module) in modules)
+        var reports = blocks.Quantize(format, options, out var quantized);
+        Assert.Equal(14, quantized.Modules.Count);
+        foreach (var (name, module) in quantized.Modules)
         {
             var differing = blocks.Differing(method, name, module.Weight);
             Assert.True(differing == 0, $"{name}: {differing} codes differ"); // none in the float32 runs of the recording either
@@ -102,14 +103,12 @@ sealed class RecordedBlocks : INetwork
     }
 
     public IReadOnlyList<Nibble.Quant.Reports.StageReport> Quantize(
-        WeightFormat format, CompensationOptions options, out Dictionary<string, QuantizedModule> modules)
+        WeightFormat format, CompensationOptions options, out QuantizedInMemory quantized)
     {
         var plan = Plan.Create(this, source, Recipe.Uniform(new Scheme("recorded", format, null), [Scope.Language], [], Algorithm.Best));
-        var sink = new QuantizedModules();
+        quantized = new QuantizedInMemory(source, new DenseModules(source));
         var samples = new SampleList([.. Enumerable.Range(0, 8).Select(index => new Sample(index))]);
-        var reports = new Quantizer(this, source, plan, new QuantizerOptions(long.MaxValue, "unused", Compensation: options)).Run(samples, sink);
-        modules = sink.Found;
-        return reports;
+        return new Quantizer(this, source, plan, new QuantizerOptions(long.MaxValue, "unused", Compensation: options)).Run(samples, quantized);
     }
 
     public double? RecordedAlpha(string method, string module) =>

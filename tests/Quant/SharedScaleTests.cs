@@ -5,6 +5,7 @@ using Nibble.Models.Config;
 using Nibble.Quant;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
 using Nibble.Tests.Quant.Formats;
 using Nibble.Tests.Support;
 
@@ -47,13 +48,13 @@ public sealed class SharedScaleTests
             }
     }
 
-    static Dictionary<string, QuantizedModule> Quantize(Scheme scheme, Algorithm algorithm)
+    static IReadOnlyDictionary<string, PackedWeight> Quantize(Scheme scheme, Algorithm algorithm)
     {
         using var source = CheckpointFolder.Open(Repository.Fixture("modelopt/models/llama"));
         var network = Networks.Create(ModelConfig.Parse(source.Config.Span, "config.json"), source);
         var plan = Plan.Create(network, source, Recipe.Uniform(scheme, [Scope.Language], [], algorithm));
-        var modules = new QuantizedModules();
-        new Quantizer(network, source, plan, new QuantizerOptions(0, "")).Run(null, modules);
-        return modules.Found;
+        var quantized = new QuantizedInMemory(source, new DenseModules(source));
+        new Quantizer(network, source, plan, new QuantizerOptions(0, "")).Run(null, quantized);
+        return quantized.Modules;
     }
 }

@@ -6,8 +6,6 @@ using Nibble.Quant.Evaluation;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Runtime;
-using Nibble.Tensors;
-using Nibble.Tensors.Ops;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Quant.Evaluation;
@@ -29,29 +27,10 @@ public sealed class SampleModel : IDisposable
     {
         var recipe = Recipe.Uniform(Schemes.Find(format), [Scope.Language], [], Algorithm.Rtn);
         var plan = Plan.Create(Folder.Network, Folder.Files, recipe);
-        var rounded = new QuantizedModules();
+        var rounded = new QuantizedInMemory(Folder.Files, Folder.Files);
         new Quantizer(Folder.Network, Folder.Files, plan, new QuantizerOptions(0, "")).Run(null, rounded);
-        return new Generator(Folder.Network, new Weights(Folder.Files, new RoundedModules(rounded.Found, Folder.Files)));
+        return new Generator(Folder.Network, new Weights(rounded, rounded));
     }
 
     public void Dispose() => Folder.Dispose();
-
-    /// <summary>What the quantizer made, and from the checkpoint what it left alone.</summary>
-    sealed class RoundedModules(Dictionary<string, QuantizedModule> rounded, IModuleSource plain) : IModuleSource
-    {
-        public ILinearWeight Linear(string module) => !rounded.TryGetValue(module, out var found) ? plain.Linear(module)
-            : found.Weight.Format is IntGroup ? Decoded(found.Weight)
-            : new PackedWeight(found.Weight);
-
-        public IKeyValueFilter? KeyValues(string attention) => plain.KeyValues(attention);
-
-        /// <summary>No runtime reads these formats and nothing decodes them fast: once is enough.</summary>
-        static DenseWeight Decoded(QuantizedWeight weight)
-        {
-            var dense = Tensor.Empty(weight.Rows, weight.Columns);
-            for (var row = 0; row < weight.Rows; row++)
-                weight.Decode(row, 0, dense.Row(row));
-            return new DenseWeight(dense);
-        }
-    }
 }
