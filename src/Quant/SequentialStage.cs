@@ -33,6 +33,7 @@ sealed class SequentialStage : IDisposable
         StageLoader loader, Plan plan, ITensorSource tensors, Streams streams, QuantizerOptions settings, CancellationToken cancellation)
     {
         (this.loader, this.plan, this.tensors, this.streams, this.cancellation) = (loader, plan, tensors, streams, cancellation);
+        streams.Part();
         var planned = plan.Quantized.Where(module => module.Stage == loader.Name).Select(module => module.Name).ToHashSet();
         original = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);
         quantized = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);

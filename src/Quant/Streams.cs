@@ -17,8 +17,11 @@ sealed class Streams : IDisposable
 
     public ActivationStore Original => original;
 
-    /// <summary>Kept apart from the first time it is asked for.</summary>
-    public ActivationStore Quantized => quantized ??= original.Fork();
+    /// <exception cref="InvalidOperationException">They were not parted.</exception>
+    public ActivationStore Quantized => quantized ?? throw new InvalidOperationException("There is one stream still.");
+
+    /// <summary>From now on the two are kept apart.</summary>
+    public void Part() => quantized ??= original.Fork();
 
     /// <summary>Whether the two differ by now.</summary>
     public bool Apart => quantized is not null;

@@ -67,6 +67,40 @@ public sealed class InterruptionTests : IDisposable
         Assert.Equal(expected, Fingerprint(folder.In($"killed{finished}/out")));
     }
 
+    /// <summary>Algorithms that carry what was quantized along must find it again on disk.</summary>
+    [Theory]
+    [InlineData("gptq", "int4", "none")]
+    [InlineData("gptaq", "nvfp4", "none")]
+    [InlineData("vlm-ptq", "mxfp4", "none")]
+    [InlineData("best", "nvfp4", "fp8")]
+    public void Killed_after_each_stage_every_algorithm_continues_to_the_same_bytes(string algorithm, string format, string cache)
+    {
+        string[] command = ["quantize", Models.Vision, "--format", format, "--algorithm", algorithm, "--kv", cache, "--samples", "4", "-o", "out"];
+        var (whole, place) = (Place("whole"), Place("killed"));
+        using (var child = new Child(whole, command))
+            child.Good();
+        var kills = 0;
+        for (long finished = 0; ;)
+        {
+            using var child = new Child(place, command);
+            var journal = new FileInfo(Path.Combine(place, "out/.nibble/progress.jsonl"));
+            while (!child.HasExited)
+            {
+                journal.Refresh();
+                if (journal.Exists && journal.Length > finished && child.Kill(TimeSpan.Zero))
+                    break;
+                Thread.Sleep(1);
+            }
+            journal.Refresh();
+            if (!journal.Exists)
+                break; // it came to its end
+            finished = journal.Length;
+            kills++;
+        }
+        Assert.InRange(kills, 2, 8); // the copied tensors, and four blocks
+        Assert.Equal(Fingerprint(Path.Combine(whole, "out")), Fingerprint(Path.Combine(place, "out")));
+    }
+
     [Fact]
     public void Interrupted_from_the_keyboard_it_says_how_to_go_on()
     {
