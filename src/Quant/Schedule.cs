@@ -16,6 +16,12 @@ sealed class Schedule
     /// </summary>
     const double QuantizeCost = 2;
 
+    /// <summary>Samples run through the original and the quantized model.</summary>
+    const double Streams = 2;
+
+    /// <summary>Tokens of a sample, as far as they decide how moments and factorizations compare with a forward pass.</summary>
+    const double TypicalTokens = 512;
+
     readonly Dictionary<string, double> forwardCost, quantizeCost;
     readonly IReadOnlyList<StageLoader> stages;
     readonly IProgress<Progress>? progress;
@@ -32,10 +38,23 @@ sealed class Schedule
         this.progress = progress;
         first = plan.NeedsData ? Phase.Forward : Phase.Quantize;
         current = stages[0];
+        var sequential = plan.Recipe.Algorithm.IsSequential();
         forwardCost = stages.ToDictionary(stage => stage.Name,
-            stage => (double)stage.Modules.Sum(module => source.Find(module + ".weight")?.Bytes ?? 0) * (plan.NeedsData ? 1 : 0));
-        quantizeCost = plan.Quantized.ToDictionary(module => module.Name, module => module.Weight.Bytes * QuantizeCost);
+            stage => (double)stage.Modules.Sum(module => source.Find(module + ".weight")?.Bytes ?? 0)
+                * (plan.NeedsData ? 1 : 0) * (sequential ? Streams : 1));
+        quantizeCost = plan.Quantized.ToDictionary(module => module.Name,
+            module => module.Weight.Bytes * (sequential ? SequentialCost(module, samples) : QuantizeCost));
         total = Math.Max(1, forwardCost.Values.Sum() * samples + quantizeCost.Values.Sum());
+    }
+
+    /// <summary>
+    /// In forward passes of one sample, of 2·T·m·n flops each: moments 3·T·n² per sample for about two modules, factorizations 4·n³,
+    /// the column loop and its searches 4·m·n².
+    /// </summary>
+    static double SequentialCost(PlannedModule module, int samples)
+    {
+        double n = module.Columns, m = module.Rows;
+        return samples * 0.75 * n / m + (2 * n * n / m + 2 * n) / TypicalTokens + QuantizeCost;
     }
 
     public void Begin(StageLoader stage)

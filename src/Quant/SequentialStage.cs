@@ -41,7 +41,7 @@ sealed class SequentialStage : IDisposable
         modules = new ReplaceableModules(new DenseModules(tensors));
         originalStage = loader.Load(new Weights(tensors, keyValues));
         quantizedStage = loader.Load(new Weights(tensors, modules));
-        options = settings.Compensation ?? Compensations.Of(plan.Recipe.Algorithm);
+        options = settings.Compensation ?? plan.Recipe.Algorithm.Compensation();
     }
 
     /// <summary>How often every sample is taken through part of the stage.</summary>

@@ -1,3 +1,5 @@
+using Nibble.Quant.Algorithms.Compensation;
+
 namespace Nibble.Quant.Planning;
 
 /// <summary>How the numbers of a format are chosen.</summary>
@@ -79,4 +81,15 @@ public static class Algorithms
     /// <summary>Whether modules are quantized one after another, each on the inputs that the ones before it leave.</summary>
     public static bool IsSequential(this Algorithm algorithm) =>
         algorithm is Algorithm.Gptq or Algorithm.Gptaq or Algorithm.VlmPtq or Algorithm.Best;
+
+    /// <summary>The options behind the name of a sequential algorithm.</summary>
+    /// <exception cref="ArgumentException">It is not one.</exception>
+    public static CompensationOptions Compensation(this Algorithm algorithm) => algorithm switch
+    {
+        Algorithm.Gptq => CompensationOptions.Gptq,
+        Algorithm.Gptaq => CompensationOptions.Gptaq,
+        Algorithm.VlmPtq => CompensationOptions.VlmPtq,
+        Algorithm.Best => CompensationOptions.Best,
+        _ => throw new ArgumentException($"{algorithm} compensates nothing.", nameof(algorithm)),
+    };
 }

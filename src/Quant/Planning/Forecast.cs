@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using Nibble.Models;
+using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 using Nibble.Tensors.Ops;
@@ -33,7 +34,8 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
             .Select(stage => stage.Sum(module => module.Weight.Bytes)).DefaultIfEmpty(0).Max();
         var width = plan.Modules.Select(module => module.Columns).DefaultIfEmpty(0).Max();
         var activations = plan.NeedsData ? Math.Min(limits.ActivationBudget, limits.Tokens * width * sizeof(float)) : 0;
-        var peak = BaseBytes + stageBytes + activations + plan.Quantized.Select(module => module.BytesAfter).DefaultIfEmpty(0).Max();
+        var peak = BaseBytes + stageBytes + activations + plan.Quantized.Select(module => module.BytesAfter).DefaultIfEmpty(0).Max()
+            + plan.Quantized.Select(module => AlgorithmBytes(plan.Recipe, module)).DefaultIfEmpty(0).Max();
 
         var obstacles = new List<string>();
         if (peak > limits.MemoryBytes)
@@ -44,14 +46,38 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
         return new Forecast(peak, EstimateSeconds(plan, network, limits.Tokens), obstacles);
     }
 
+    /// <summary>The matrices an algorithm holds for one module and those that share its inputs.</summary>
+    static long AlgorithmBytes(Recipe recipe, PlannedModule module)
+    {
+        if (!recipe.Algorithm.IsSequential())
+            return 0;
+        var options = recipe.Algorithm.Compensation();
+        var square = (long)module.Columns * module.Columns * sizeof(float);
+        var factors = MomentSums.NeedsCross(options) ? CrossFactors : Factors;
+        return MomentSums.Bytes(module.Columns, options) + factors * square
+            + (3 + 2 * module.Group.Count) * (long)module.Rows * module.Columns * sizeof(float);
+    }
+
+    /// <summary>n×n matrices at once while a module is solved: H + λI and U; with cross moments D, and the same of one fold.</summary>
+    const int Factors = 2, CrossFactors = 5;
+
     static double EstimateSeconds(Plan plan, INetwork network, long tokens)
     {
-        var weights = plan.Quantized.Sum(module => (double)module.Rows * module.Columns);
         var seconds = plan.Quantized.GroupBy(module => module.Scheme!.Weight)
             .Sum(group => group.Sum(module => (double)module.Rows * module.Columns) / EncodedPerSecond(group.Key));
         if (plan.NeedsData && network.Stages.Count > 0)
-            seconds += 2 * weights * tokens / FlopsPerSecond();
+            seconds += ForwardFlops(plan, tokens) / FlopsPerSecond();
         return seconds + plan.Copied.Sum(tensor => tensor.Bytes) / CopiedBytesPerSecond;
+    }
+
+    /// <summary>Running the samples, and for sequential algorithms moments, factorizations and column loops as well.</summary>
+    static double ForwardFlops(Plan plan, long tokens)
+    {
+        var forward = plan.Quantized.Sum(module => 2.0 * module.Rows * module.Columns * tokens);
+        if (!plan.Recipe.Algorithm.IsSequential())
+            return forward;
+        return 2 * forward + plan.Quantized.Sum(module =>
+            (double)module.Columns * module.Columns * (3.0 * tokens / module.Group.Count + 4.0 * module.Columns + 8.0 * module.Rows));
     }
 
     /// <summary>A cautious figure for one disk; copying is the smallest part of a run.</summary>
