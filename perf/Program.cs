@@ -1,7 +1,8 @@
-using Nibble.Perf.Algorithms;
+using System.Globalization;
 using Nibble.Perf.Formats;
 using Nibble.Perf.Ops;
 using Nibble.Perf.Quality;
+using Nibble.Perf.Quantize;
 using Nibble.Perf.Streaming;
 
 namespace Nibble.Perf;
@@ -11,12 +12,16 @@ static class Program
     const string Usage = """
         usage: dotnet run -c Release --project perf -- <what>
           gemm               matrix products against this machine's arithmetic peak and read bandwidth
-          compensation       GPTQ and its relatives on one 4096 x 4096 layer against the arithmetic peak
+          compensation       GPTQ and its relatives on layers up to 4096 x 11008 against the arithmetic peak
+          quantize <folder> [blocks]
+                             `best` on a synthetic model of 1.1 billion weights: time per block, peak memory
           formats            number formats: quantizing, decoding and rounding against the read bandwidth
           stream [folder]    a checkpoint of 2.2 GB: peak memory with calibration, speed without against a file copy
           quality [model]    every format on a model with evaluation data (samples/shapes-vlm): the table of the README
           algorithms [model] [format or algorithm ...]
                              every algorithm at 4, 3 and 2 bits over draws of calibration data, likewise
+          ablation <model> <draws> [format [variant ...]]
+                             `best` without each of its parts, and with other settings
           startup [nibble]   `nibble --help`, of a published executable if one is named
         """;
 
@@ -28,7 +33,13 @@ static class Program
                 MatMulBenchmarks.Run(Console.Out);
                 return 0;
             case ["compensation"]:
-                CompensationBenchmarks.Run(Console.Out);
+                SolverBenchmark.Run(Console.Out);
+                return 0;
+            case ["quantize", var folder]:
+                ModelBenchmark.Run(Console.Out, folder, SyntheticModel.Layers);
+                return 0;
+            case ["quantize", var folder, var blocks] when int.TryParse(blocks, CultureInfo.InvariantCulture, out var count):
+                ModelBenchmark.Run(Console.Out, folder, count);
                 return 0;
             case ["formats"]:
                 FormatBenchmarks.Run(Console.Out);
@@ -48,6 +59,9 @@ static class Program
                 return 0;
             case ["algorithms", var model, .. var only]:
                 AlgorithmTable.Run(Console.Out, model, only);
+                return 0;
+            case ["ablation", var model, var draws, .. var only] when int.TryParse(draws, CultureInfo.InvariantCulture, out var count):
+                Ablation.Run(Console.Out, model, count, only);
                 return 0;
             case ["startup"]:
                 return Held(StartUp.Run(Console.Out, null));

@@ -9,7 +9,9 @@ namespace Nibble.Perf.Streaming;
 /// <summary>A llama checkpoint with the shapes of a 1B model and random weights: 2.2 GB of BF16 in two files.</summary>
 static class SyntheticModel
 {
-    const int Layers = 16, Width = 2048, KeyValueWidth = 512, MlpWidth = 8192, Vocabulary = 32000;
+    public const int Layers = 16;
+
+    const int Width = 2048, KeyValueWidth = 512, MlpWidth = 8192, Vocabulary = 32000;
     const long ShardBytes = 1_200_000_000;
 
     static readonly string Config = $$"""

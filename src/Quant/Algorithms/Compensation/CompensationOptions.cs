@@ -78,6 +78,9 @@ public sealed record CompensationOptions
 
     public HessianWeighting Weighting { get; init; }
 
+    /// <summary>What text counts for when modalities are balanced, 0 to 1; vision has the rest.</summary>
+    public double TextShare { get; init; } = 0.5;
+
     public ScaleSearch Search { get; init; } = ScaleSearch.Error;
 
     /// <summary>For <see cref="ScaleSearch.Modality"/>: h per token of its modality instead of per token of both.</summary>

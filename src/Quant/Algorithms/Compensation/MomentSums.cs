@@ -37,7 +37,8 @@ public sealed class MomentSums(int width, CompensationOptions options, long text
         {
             var kind = modality(row);
             var weight = !Balances(options, textTokens, visionTokens) ? 1
-                : 0.5 * (textTokens + visionTokens) / (kind == Modality.Text ? textTokens : visionTokens);
+                : (textTokens + visionTokens) * (kind == Modality.Text
+                    ? options.TextShare / textTokens : (1 - options.TextShare) / visionTokens);
             Of(NeedsModalities(options) ? kind : null, fold)
                 .Add(x.Row(row), original is null ? [] : original.Row(row), MathF.Sqrt((float)weight));
         }
