@@ -18,6 +18,8 @@ static class Ablation
         ("damping 0.1", best with { Damping = 0.1 }),
         ("damping 0.3", best with { Damping = 0.3 }),
         ("damping 1", best with { Damping = 1 }),
+        ("damp 0.03 text 0.75", best with { Damping = 0.03, TextShare = 0.75 }),
+        ("damp 0.1 8 sweeps", best with { Damping = 0.1, Sweeps = 8 }),
         ("no shift", best with { Shift = Shift.None }),
         ("alpha 0.5", best with { Alpha = 0.5 }),
         ("alpha 1", best with { Alpha = 1 }),
@@ -41,7 +43,7 @@ static class Ablation
                     continue;
                 var scores = Enumerable.Range(1, draws)
                     .Select(draw => runs.Run(Schemes.Find(format)!, Algorithm.Best, draw, options, name)).ToList();
-                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{format} {name,-18} text {scores.Average(score => score.TextError):0.00000} " +
+                output.WriteLine(string.Create(CultureInfo.InvariantCulture, $"{format} {name,-22} text {scores.Average(score => score.TextError):0.00000} " +
                     $"vision {scores.Average(score => score.VisionError):0.00000}  KL answers {scores.Average(score => score.AnswerDivergence):0.00000} " +
                     $"text {scores.Average(score => score.TextDivergence):0.00000}  perplexity {scores.Average(score => score.Perplexity):0.0000}"));
             }
