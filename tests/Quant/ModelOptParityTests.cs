@@ -45,16 +45,18 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     };
 
     /// <summary>
-    /// Recordings made with one scheme for the whole language model, or for the cache alone. Others in the folder, whose tensors
-    /// are not kept, are of recipes and of caches with constant scales.
+    /// Recordings of runs that calibrate largest magnitudes. Others in the folder, whose tensors are not kept, are of recipes; those of
+    /// centred and rotated caches are held against in <see cref="Runtime.KeyValueVariantTests"/>.
     /// </summary>
     public static TheoryData<string, string> Recordings()
     {
         var data = new TheoryData<string, string>();
         foreach (var model in (string[])["llama", "vlm"])
             foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
-                .Order(StringComparer.Ordinal))
-                data.Add(model, Path.GetFileNameWithoutExtension(file));
+                .Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal))
+                if (!file.EndsWith("_affine", StringComparison.Ordinal) && !file.EndsWith("_rotate", StringComparison.Ordinal)
+                    && file != "w4a8_mxfp4_fp8") // 0.47 calibrates nothing there, see docs/modelopt.md
+                    data.Add(model, file);
         return data;
     }
 

@@ -134,9 +134,12 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public Shape WeightShape(long rows, long columns) =>
         RowPairs ? new Shape(rows / 2, columns) : ColumnPairs ? new Shape(rows, columns / 2) : new Shape(rows, columns);
 
-    /// <summary>A scale per block is [blocks of outputs, 1, blocks of inputs, 1], but without dimensions for a single block.</summary>
-    public Shape ScaleShape(long rows, long columns) =>
-        Group < 0 || RowsPerScale > 1 && rows <= RowsPerScale && columns <= Group ? default
+    /// <summary>
+    /// A scale per block is [blocks of outputs, 1, blocks of inputs, 1], but has no dimensions where there is one block, unless the
+    /// matrix is one of two of an expert that Transformers holds as one.
+    /// </summary>
+    public Shape ScaleShape(string module, long rows, long columns) =>
+        Group < 0 || RowsPerScale > 1 && rows <= RowsPerScale && columns <= Group && !IsHalfOfExpert(module) ? default
         : Group == 0 ? new Shape(rows)
         : RowsPerScale > 1 ? new Shape(Blocks(rows, RowsPerScale), 1, Blocks(columns, Group), 1)
         : new Shape(rows, columns / Group);
@@ -150,7 +153,7 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public IEnumerable<TensorSpec> Specs(string module, long rows, long columns)
     {
         yield return new TensorSpec($"{module}.weight", CodeType, WeightShape(rows, columns));
-        yield return new TensorSpec($"{module}.weight_scale", ScaleType, ScaleShape(rows, columns));
+        yield return new TensorSpec($"{module}.weight_scale", ScaleType, ScaleShape(module, rows, columns));
         if (SecondScale)
             yield return new TensorSpec($"{module}.weight_scale_2", DType.F32, default);
         if (InputScale)
@@ -163,6 +166,9 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public static bool Same(TensorSpec expected, TensorSpec found) => expected.DType == found.DType
         && (expected.Shape == found.Shape || expected.Shape.Rank == 0 && found.Shape == new Shape(1)
             || (expected.Shape.Rank, found.Shape.Rank) is (4, _) or (0, 4) && Squeezed(expected.Shape) == Squeezed(found.Shape));
+
+    static bool IsHalfOfExpert(string module) => module.Contains(".experts.", StringComparison.Ordinal)
+        && (module.EndsWith(".gate_proj", StringComparison.Ordinal) || module.EndsWith(".up_proj", StringComparison.Ordinal));
 
     static Shape Squeezed(Shape shape) => new([.. shape.Dimensions.ToArray().Where(size => size != 1)]);
 
