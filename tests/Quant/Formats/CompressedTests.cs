@@ -31,7 +31,7 @@ public class CompressedTests
         var scales = recorded.Load("nf4.block_scales").Span<float>().ToArray();
         var quantized = DoubleScales.Of(scales, 16);
         Assert.Equal(recorded.Load("nf4.scale_codes").Span<sbyte>().ToArray(), quantized.Codes);
-        Close.Assert(recorded.Load("nf4.double_scale").Span<float>(), quantized.Factors, 1e-6, because: "factors"); // 1.2e-7 measured
+        Close.Assert(recorded.Load("nf4.double_scale").Span<float>(), quantized.Factors, 1e-6, because: "factors"); // 1.0e-7 measured
         Assert.Equal(recorded.Load("nf4.scale_zero").Span<float>()[0], quantized.Mean);
     }
 
@@ -44,7 +44,7 @@ public class CompressedTests
         for (var i = 0; i < expected.Rows; i++)
         {
             quantized.Decode(i, 0, row);
-            Close.Assert(expected.Row(i), row, 1e-6, because: $"row {i}"); // 2.4e-7 measured
+            Assert.Equal(expected.Row(i).ToArray(), row);
         }
     }
 
@@ -73,9 +73,9 @@ public class CompressedTests
             Assert.Equal(0.5, Math.Abs(ratio - Math.Floor(ratio)), 1e-5);
             ties++;
         }
-        Assert.InRange(ties, 0, 40); // 36 measured of 8192: it multiplies with 7 / amax
+        Assert.Equal(4, ties); // of 8192: it multiplies with 7 / amax
         Close.Assert(recorded.Load("compress_int4.scale").Span<float>().ToArray().Select(scale => 1 / scale).ToArray(),
-            quantized.Scales!.Span<float>(), 1e-6, because: "scales"); // it keeps 7 / amax
+            quantized.Scales!.Span<float>(), 2e-7, because: "scales"); // it keeps 7 / amax: two roundings
     }
 
     [Theory]

@@ -8,7 +8,7 @@ namespace Nibble.Tests.Tensors.Ops;
 public class HadamardTests
 {
     /// <summary>Of the largest magnitude of a block times √n; 1.2e-7 measured.</summary>
-    const double Relative = 5e-7;
+    const double Relative = 2e-7;
 
     [Fact]
     public void Host_equals_the_definition_at_every_block()
