@@ -28,6 +28,9 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     /// <summary>Whether there is an <c>input_scale</c>.</summary>
     public bool InputScale { get; init; }
 
+    /// <summary>Whether a checkpoint without <c>input_scale</c> is one too; then the scale of inputs is found at run time.</summary>
+    public bool MayLackInputScale { get; init; }
+
     /// <summary>Whether inputs may have, or have, factors (<c>pre_quant_scale</c>); null where they may.</summary>
     public bool? PreQuantScale { get; init; } = false;
 
@@ -91,7 +94,7 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public static readonly ModelOptFormat Mxfp4 = new("mxfp4", "mxfp4", DType.U8, DType.U8, 32) { ColumnPairs = true };
 
     public static readonly ModelOptFormat Mxfp4InFp8 =
-        Mxfp4 with { Algorithm = "W4A8_MXFP4_FP8", SchemeName = "w4a8_mxfp4_fp8", InputScale = true, NamesGroup = true };
+        Mxfp4 with { Algorithm = "W4A8_MXFP4_FP8", SchemeName = "w4a8_mxfp4_fp8", InputScale = true, MayLackInputScale = true, NamesGroup = true };
 
     public static readonly ModelOptFormat Mxfp8 = new("MXFP8", "mxfp8", DType.F8E4M3, DType.U8, 32) { NamesGroup = true };
 
@@ -110,7 +113,13 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
 
     /// <summary>What the stored codes mean, or null where this library has no such format.</summary>
     public Scheme? Scheme => Schemes.Find(SchemeName)! is var scheme && OfGroup(scheme) is { } weight
-        ? scheme with { Weight = weight, PreQuantScale = PreQuantScale ?? false } : null;
+        ? scheme with
+        {
+            Weight = weight,
+            Activation = MayLackInputScale && !InputScale ? new Fp8PerToken() : scheme.Activation,
+            PreQuantScale = PreQuantScale ?? false,
+        }
+        : null;
 
     bool Stores(Scheme scheme) => Scheme is { } known && known.Weight == scheme.Weight && known.Activation == scheme.Activation
         && scheme.PreQuantScale == (PreQuantScale ?? scheme.PreQuantScale) && scheme.LowRank > 0 == LowRank;

@@ -31,7 +31,8 @@ static class TensorRules
     static IEnumerable<TensorSpec> Needed(string module, ModelOptFormat format)
     {
         var extras = new ModelOptExtras(DType.F32, PreQuantScale: false, format.LowRank ? 1 : 0);
-        return format.Specs(module, 2, Math.Max(format.Group, 2)).Concat(extras.Specs(module, 2, Math.Max(format.Group, 2)));
+        var needed = format.MayLackInputScale ? format with { InputScale = false } : format;
+        return needed.Specs(module, 2, Math.Max(format.Group, 2)).Concat(extras.Specs(module, 2, Math.Max(format.Group, 2)));
     }
 
     /// <summary>Tensors have the shapes and types of their format. A scalar may be [] or [1].</summary>

@@ -199,6 +199,21 @@ public class StoredExtrasTests
             Assert.Contains(reason, Assert.Single(refusals));
     }
 
+    /// <summary>ModelOpt 0.47 writes such checkpoints when no cache format is asked for: nothing is calibrated then.</summary>
+    [Fact]
+    public void MXFP4_beside_FP8_may_lack_the_scale_of_inputs()
+    {
+        var scheme = Schemes.Find("w4a8_mxfp4_fp8")!;
+        var sample = SampleCheckpoint.Llama("w4a8_mxfp4_fp8--kv_fp8", "w4a8_mxfp4_fp8", "fp8");
+        Read(sample, checkpoint => Assert.Equal(scheme.Activation, ((PackedWeight)checkpoint.Linear(Down[..^1])).Activation));
+        foreach (var (module, _) in sample.Layers)
+            sample.Tensors.Remove($"{module}.input_scale");
+        Read(sample, checkpoint => Assert.Equal(new Fp8PerToken(), ((PackedWeight)checkpoint.Linear(Down[..^1])).Activation));
+        using var folder = new TemporaryFolder();
+        sample.Write(folder["out"]);
+        Assert.Empty(CheckpointVerifier.Verify(folder["out"], Target.TensorRtLlm));
+    }
+
     /// <summary>o_proj and down_proj have factors; all modules where the format folds none.</summary>
     static SampleCheckpoint WithFactors(string name)
     {
