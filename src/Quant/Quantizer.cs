@@ -42,6 +42,8 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             throw new QuantizationException("The formats of this plan need calibration data; none was given.");
 
         var stages = LastNeeded();
+        if (stages.Count == 0)
+            return []; // nothing but a cache whose scale is constant
         var finished = stages.Where(Mentioned).ToDictionary(stage => stage.Name, stage => sink.FinishedNote(stage.Name));
         var schedule = new Schedule(stages, source, plan, samples?.Count ?? 0, progress);
         using var streams = plan.NeedsData ? new Streams(network, samples!, options) : null;

@@ -40,7 +40,7 @@ sealed class SampleCheckpoint
             else
                 sample.Add(module, source, recorded, scheme);
         }
-        if (keyValues is not null)
+        if (keyValues is { NeedsAmax: true })
             sample.AddKeyValues(recorded, keyValues);
         var files = ModelOptLayout.Configs(source, sample.Layers, keyValues);
         using var folder = new TemporaryFolder();
@@ -72,7 +72,7 @@ sealed class SampleCheckpoint
         var weight = source.Load($"{module}.weight");
         var leaf = module[(module.LastIndexOf('.') + 1)..];
         var siblings = Fused.FirstOrDefault(group => group.Contains(leaf)) ?? [leaf];
-        float? shared = scheme.Weight is NvFp4
+        float? shared = scheme.Weight.FusedModulesShareScale
             ? siblings.Max(sibling => WeightQuantizer.AbsMax(source.Load($"{module[..^leaf.Length]}{sibling}.weight"))) : null;
         var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, shared);
         var inputScale = scheme.NeedsData

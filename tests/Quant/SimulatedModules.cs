@@ -9,18 +9,23 @@ namespace Nibble.Tests.Quant;
 /// ModelOpt's simulated weights in place of the codes of a written checkpoint; how activations, keys and values are rounded, and
 /// their scales, are the checkpoint's.
 /// </summary>
-sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written) : IModuleSource
+/// <param name="nudge">Moves every activation scale by up to a millionth of it, where given.</param>
+sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written, Random? nudge = null) : IModuleSource
 {
+    const double LargestNudge = 1e-6;
+
     public ILinearWeight Linear(string module)
     {
         var weight = source.Load(module + ".weight");
         return written.Quantization!.Linear(module) is { } stored
             ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight)),
-                stored.Scheme.Activation, stored.InputScale)
+                stored.Scheme.Activation, stored.InputScale * Nudge())
             : new DenseWeight(weight);
     }
 
     public IKeyValueFilter? KeyValues(string attention) => written.KeyValues(attention);
+
+    float Nudge() => (float)(1 + (nudge is null ? 0 : (2 * nudge.NextDouble() - 1) * LargestNudge));
 
     sealed class Simulated(DenseWeight weight, ActivationFormat? activation, float inputScale) : ILinearWeight
     {

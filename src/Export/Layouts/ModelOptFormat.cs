@@ -28,6 +28,9 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     /// <summary>Whether there is an <c>input_scale</c>.</summary>
     public bool InputScale { get; init; }
 
+    /// <summary>Whether a checkpoint without <c>input_scale</c> is one too; then the scale of inputs is found at run time.</summary>
+    public bool MayLackInputScale { get; init; }
+
     /// <summary>Whether inputs may have, or have, factors (<c>pre_quant_scale</c>); null where they may.</summary>
     public bool? PreQuantScale { get; init; } = false;
 
@@ -91,7 +94,7 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public static readonly ModelOptFormat Mxfp4 = new("mxfp4", "mxfp4", DType.U8, DType.U8, 32) { ColumnPairs = true };
 
     public static readonly ModelOptFormat Mxfp4InFp8 =
-        Mxfp4 with { Algorithm = "W4A8_MXFP4_FP8", SchemeName = "w4a8_mxfp4_fp8", InputScale = true, NamesGroup = true };
+        Mxfp4 with { Algorithm = "W4A8_MXFP4_FP8", SchemeName = "w4a8_mxfp4_fp8", InputScale = true, MayLackInputScale = true, NamesGroup = true };
 
     public static readonly ModelOptFormat Mxfp8 = new("MXFP8", "mxfp8", DType.F8E4M3, DType.U8, 32) { NamesGroup = true };
 
@@ -110,7 +113,13 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
 
     /// <summary>What the stored codes mean, or null where this library has no such format.</summary>
     public Scheme? Scheme => Schemes.Find(SchemeName)! is var scheme && OfGroup(scheme) is { } weight
-        ? scheme with { Weight = weight, PreQuantScale = PreQuantScale ?? false } : null;
+        ? scheme with
+        {
+            Weight = weight,
+            Activation = MayLackInputScale && !InputScale ? new Fp8PerToken() : scheme.Activation,
+            PreQuantScale = PreQuantScale ?? false,
+        }
+        : null;
 
     bool Stores(Scheme scheme) => Scheme is { } known && known.Weight == scheme.Weight && known.Activation == scheme.Activation
         && scheme.PreQuantScale == (PreQuantScale ?? scheme.PreQuantScale) && scheme.LowRank > 0 == LowRank;
@@ -134,9 +143,12 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public Shape WeightShape(long rows, long columns) =>
         RowPairs ? new Shape(rows / 2, columns) : ColumnPairs ? new Shape(rows, columns / 2) : new Shape(rows, columns);
 
-    /// <summary>A scale per block is [blocks of outputs, 1, blocks of inputs, 1], but without dimensions for a single block.</summary>
-    public Shape ScaleShape(long rows, long columns) =>
-        Group < 0 || RowsPerScale > 1 && rows <= RowsPerScale && columns <= Group ? default
+    /// <summary>
+    /// A scale per block is [blocks of outputs, 1, blocks of inputs, 1], but has no dimensions where there is one block, unless the
+    /// matrix is one of two of an expert that Transformers holds as one.
+    /// </summary>
+    public Shape ScaleShape(string module, long rows, long columns) =>
+        Group < 0 || RowsPerScale > 1 && rows <= RowsPerScale && columns <= Group && !IsHalfOfExpert(module) ? default
         : Group == 0 ? new Shape(rows)
         : RowsPerScale > 1 ? new Shape(Blocks(rows, RowsPerScale), 1, Blocks(columns, Group), 1)
         : new Shape(rows, columns / Group);
@@ -150,7 +162,7 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public IEnumerable<TensorSpec> Specs(string module, long rows, long columns)
     {
         yield return new TensorSpec($"{module}.weight", CodeType, WeightShape(rows, columns));
-        yield return new TensorSpec($"{module}.weight_scale", ScaleType, ScaleShape(rows, columns));
+        yield return new TensorSpec($"{module}.weight_scale", ScaleType, ScaleShape(module, rows, columns));
         if (SecondScale)
             yield return new TensorSpec($"{module}.weight_scale_2", DType.F32, default);
         if (InputScale)
@@ -163,6 +175,9 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public static bool Same(TensorSpec expected, TensorSpec found) => expected.DType == found.DType
         && (expected.Shape == found.Shape || expected.Shape.Rank == 0 && found.Shape == new Shape(1)
             || (expected.Shape.Rank, found.Shape.Rank) is (4, _) or (0, 4) && Squeezed(expected.Shape) == Squeezed(found.Shape));
+
+    static bool IsHalfOfExpert(string module) => module.Contains(".experts.", StringComparison.Ordinal)
+        && (module.EndsWith(".gate_proj", StringComparison.Ordinal) || module.EndsWith(".up_proj", StringComparison.Ordinal));
 
     static Shape Squeezed(Shape shape) => new([.. shape.Dimensions.ToArray().Where(size => size != 1)]);
 

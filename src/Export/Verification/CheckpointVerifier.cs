@@ -23,6 +23,7 @@ public static class CheckpointVerifier
         ("all-covered", TensorRules.AllCovered),
         ("no-leftover", TensorRules.NoLeftover),
         ("cache-scales", TensorRules.CacheScales),
+        ("cache-biases", TensorRules.CacheBiases),
         ("scales-positive", ValueRules.ScalesPositive),
         ("block-scales-valid", ValueRules.BlockScalesValid),
         ("codes-are-numbers", ValueRules.CodesAreNumbers),

@@ -86,11 +86,16 @@ static class ConfigRules
             yield return "several formats in one checkpoint";
         if (keyValues is not null && !AcceptedCaches(target).Contains(ModelOptLayout.KeyValueName(keyValues)))
             yield return $"a cache in {keyValues}; it reads {string.Join(" or ", AcceptedCaches(target))}";
+        else if (target != Target.Any && keyValues is { Centred: true })
+            yield return $"a cache in {keyValues}; it does not read the biases";
+        else if (target != Target.Any && keyValues is { Rotates: true })
+            yield return $"a cache in {keyValues}; it does not rotate keys and queries";
     }
 
     static string[] AcceptedCaches(Target target) => target switch
     {
-        Target.Any or Target.TensorRtLlm => ["FP8", "INT8", "NVFP4"],
+        Target.Any => ["FP8", "INT8", "NVFP4", "NVFP4_AFFINE"],
+        Target.TensorRtLlm => ["FP8", "INT8", "NVFP4"],
         _ => ["FP8"],
     };
 
@@ -115,6 +120,9 @@ static class ConfigRules
         var accepted = AcceptedCaches(checkpoint.Target);
         if (checkpoint.Description is { KeyValues: { } format } description && !accepted.Contains(format))
             yield return new(description.Source, "cache-accepted", string.Join(" or ", accepted), format);
+        else if (checkpoint.Target != Target.Any && checkpoint.Folder.Tensors
+            .FirstOrDefault(tensor => tensor.Name.EndsWith(".k_proj.k_bias", StringComparison.Ordinal)) is { } bias)
+            yield return new(bias.Name, "cache-accepted", "no biases, for the program does not read them", "a centred cache");
     }
 
     static string Layers(ModelOptDescription description) => description.Layers is null ? ""

@@ -1,5 +1,6 @@
 using System.Globalization;
 using Nibble.Export.Layouts;
+using Nibble.Tensors;
 
 namespace Nibble.Export.Verification;
 
@@ -42,15 +43,44 @@ static class FusedRules
                         yield return new($"{other}.{scale}", "fused-scales-equal", $"{Text(expected)} as {first}", Text(found));
     }
 
-    /// <summary>TensorRT-LLM's W4A16_AWQ multiplies the inputs of every module it does not fuse with a stored vector.</summary>
+    /// <summary>
+    /// TensorRT-LLM's W4A16_AWQ multiplies the inputs of every module it does not fuse with a stored vector, and takes the inputs of those
+    /// it fuses as they are; its NVFP4_AWQ takes those of q, k and v so. Fused modules see one input, so their factors are equal.
+    /// </summary>
     public static IEnumerable<Finding> PreQuantScale(VerifiedCheckpoint checkpoint)
     {
+        foreach (var (first, other) in Pairs(checkpoint))
+            if (FormatOf(checkpoint, first) is not null && FormatOf(checkpoint, other) is not null && !SameFactors(checkpoint, first, other))
+                yield return new($"{other}.pre_quant_scale", "pre-quant-scale", $"the factors of {first}", "others");
         if (checkpoint.Target != Target.TensorRtLlm)
             yield break;
         foreach (var (module, format) in checkpoint.Quantized)
-            if (format.NamesAwq && !Fused.Take(2).Any(group => group.Contains(Leaf(module)))
-                && checkpoint.Spec($"{module}.pre_quant_scale") is null)
+        {
+            var ignored = format.Algorithm switch
+            {
+                "W4A16_AWQ" => Fused.Take(2).Any(group => group.Contains(Leaf(module))),
+                "NVFP4_AWQ" => Fused[0].Contains(Leaf(module)),
+                _ => false,
+            };
+            var found = checkpoint.Spec($"{module}.pre_quant_scale") is not null;
+            if (ignored && found)
+                yield return new($"{module}.pre_quant_scale", "pre-quant-scale", "none, for it is not read beside fused modules", "factors of inputs");
+            else if (!ignored && !found && format.Algorithm == "W4A16_AWQ")
                 yield return new($"{module}.pre_quant_scale", "pre-quant-scale", "a vector of input factors", "none");
+        }
+    }
+
+    static bool SameFactors(VerifiedCheckpoint checkpoint, string first, string other)
+    {
+        var (one, two) = ($"{first}.pre_quant_scale", $"{other}.pre_quant_scale");
+        if (checkpoint.Spec(one) is not { } a || checkpoint.Spec(two) is not { } b)
+            return checkpoint.Spec(one) is null == checkpoint.Spec(two) is null;
+        if (a.DType != b.DType || a.Shape != b.Shape || a.DType is not (DType.F32 or DType.BF16 or DType.F16))
+            return a.DType == b.DType && a.Shape == b.Shape;
+        var (x, y) = (new float[a.Shape.Elements], new float[a.Shape.Elements]);
+        Tensors.Convert.ToF32(checkpoint.Folder.Load(one), 0, x);
+        Tensors.Convert.ToF32(checkpoint.Folder.Load(two), 0, y);
+        return x.AsSpan().SequenceEqual(y);
     }
 
     static IEnumerable<(string First, string Other)> Pairs(VerifiedCheckpoint checkpoint)

@@ -7,7 +7,8 @@ namespace Nibble.Export.Verification;
 static class TensorRules
 {
     static readonly string[] ScaleEndings =
-        [".weight_scale", ".weight_scale_2", ".input_scale", ".pre_quant_scale", ".k_scale", ".v_scale", ".weight_scale_inv"];
+        [".weight_scale", ".weight_scale_2", ".input_scale", ".pre_quant_scale", ".k_scale", ".v_scale", ".k_proj.k_bias", ".v_proj.v_bias",
+            ".weight_scale_inv"];
 
     /// <summary>The index and the shards say the same.</summary>
     public static IEnumerable<Finding> IndexConsistent(VerifiedCheckpoint checkpoint) =>
@@ -18,13 +19,20 @@ static class TensorRules
     public static IEnumerable<Finding> LayersComplete(VerifiedCheckpoint checkpoint)
     {
         foreach (var (module, format) in checkpoint.Quantized)
-            foreach (var tensor in format.Specs(module, format.RowPairs ? 2 : 1, Math.Max(format.Group, 2)))
+            foreach (var tensor in Needed(module, format))
                 if (checkpoint.Spec(tensor.Name) is null)
                     yield return new(tensor.Name, "layers-complete", $"a tensor {tensor.DType.Name()} of {format.Algorithm}",
                         "none");
         foreach (var module in checkpoint.Description?.Layers?.Keys ?? [])
             if (checkpoint.Spec($"{module}.weight") is null)
                 yield return new(module, "layers-complete", "a weight, for it is a quantized layer", "none");
+    }
+
+    static IEnumerable<TensorSpec> Needed(string module, ModelOptFormat format)
+    {
+        var extras = new ModelOptExtras(DType.F32, PreQuantScale: false, format.LowRank ? 1 : 0);
+        var needed = format.MayLackInputScale ? format with { InputScale = false } : format;
+        return needed.Specs(module, 2, Math.Max(format.Group, 2)).Concat(extras.Specs(module, 2, Math.Max(format.Group, 2)));
     }
 
     /// <summary>Tensors have the shapes and types of their format. A scalar may be [] or [1].</summary>
@@ -40,7 +48,8 @@ static class TensorRules
                 continue;
             }
             var (rows, columns) = format.Unpacked(weight.Shape);
-            foreach (var expected in format.Specs(module, rows, columns))
+            var extras = ModelOptExtras.Found(module, checkpoint.Spec).Specs(module, rows, columns);
+            foreach (var expected in format.Specs(module, rows, columns).Concat(extras))
                 if (checkpoint.Spec(expected.Name) is { } found && !ModelOptFormat.Same(expected, found))
                     yield return new(found.Name, "shapes-and-types", $"{expected.Shape} {expected.DType.Name()}",
                         $"{found.Shape} {found.DType.Name()}");
@@ -88,15 +97,18 @@ static class TensorRules
             .Select(tensor => tensor.Name).ToHashSet();
         foreach (var name in checkpoint.Folder.Shards.SelectMany(shard => shard.Entries).Select(entry => entry.Name))
         {
-            if (name.Contains("_quantizer.", StringComparison.Ordinal))
+            var extra = ModelOptExtras.IsExtra(name) ? Of(ModelOptExtras.ModuleOf(name)) : null;
+            if (name.Contains("_quantizer.", StringComparison.Ordinal) && !(ModelOptExtras.IsLowRank(name) && extra is { LowRank: true }))
                 yield return new(name, "no-leftover", "no internal state of a quantizer", "such a tensor");
             var ending = ScaleEndings.FirstOrDefault(ending => name.EndsWith(ending, StringComparison.Ordinal));
             if (ending is null || known.Contains(name)
-                || ending is ".k_scale" or ".v_scale" && checkpoint.Description?.KeyValues is not null
-                || ending == ".pre_quant_scale" && checkpoint.HasCodes(name[..^ending.Length]))
+                || ending is ".k_scale" or ".v_scale" or ".k_proj.k_bias" or ".v_proj.v_bias" && checkpoint.Description?.KeyValues is not null
+                || extra is { PreQuantScale: not false })
                 continue;
             yield return new(name, "no-leftover", "a scale that belongs to a quantized module", "a scale nothing uses");
         }
+
+        ModelOptFormat? Of(string module) => checkpoint.HasCodes(module) ? checkpoint.Description?.FormatOf(module) : null;
     }
 
     /// <summary>A quantized cache has the scales of keys and values of a layer both or neither (then they are 1).</summary>
@@ -107,6 +119,23 @@ static class TensorRules
                 if (checkpoint.Spec(name) is not { DType: DType.F32, Shape.Elements: 1 })
                     yield return new(name, "cache-scales", "one F32 number beside that of its sibling",
                         checkpoint.Spec(name) is { } found ? $"{found.Shape} {found.DType.Name()}" : "none");
+    }
+
+    /// <summary>A centred cache has biases of keys and values of a layer in one shape, [1, heads, 1, d].</summary>
+    public static IEnumerable<Finding> CacheBiases(VerifiedCheckpoint checkpoint)
+    {
+        foreach (var attention in checkpoint.Folder.Tensors.Select(tensor => Attention(tensor.Name)).OfType<string>().Distinct())
+        {
+            string[] names = [$"{attention}.k_proj.k_bias", $"{attention}.v_proj.v_bias"];
+            var shape = names.Select(checkpoint.Spec).FirstOrDefault(bias => bias is not null)?.Shape;
+            if (shape is null && checkpoint.Description?.KeyValues != "NVFP4_AFFINE")
+                continue;
+            foreach (var name in names)
+                if (checkpoint.Spec(name) is not { DType: DType.F32, Shape: { Rank: 4 } found } || found[0] != 1 || found[2] != 1
+                    || found != shape)
+                    yield return new(name, "cache-biases", "[1, heads, 1, d] F32 as its sibling",
+                        checkpoint.Spec(name) is { } other ? $"{other.Shape} {other.DType.Name()}" : "none");
+        }
     }
 
     /// <summary>Another layout's description: what its tensors should be is not known here.</summary>

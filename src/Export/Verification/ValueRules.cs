@@ -15,11 +15,13 @@ static class ValueRules
     static readonly SearchValues<byte> BadBlockScales =
         SearchValues.Create([0, 0x7F, .. Enumerable.Range(0x80, 0x80).Select(value => (byte)value)]);
 
-    /// <summary>F32 scales are finite and above zero: a program divides by them.</summary>
+    /// <summary>Scales and factors in plain types are finite and above zero: a program divides by them.</summary>
     public static IEnumerable<Finding> ScalesPositive(VerifiedCheckpoint checkpoint)
     {
         foreach (var tensor in checkpoint.Folder.Tensors)
-            if (tensor.DType == DType.F32 && IsScale(tensor.Name) && Worst(checkpoint.Folder.Load(tensor.Name)) is { } value)
+            if ((tensor.DType == DType.F32 ? IsScale(tensor.Name)
+                : tensor.DType is DType.BF16 or DType.F16 && tensor.Name.EndsWith(".pre_quant_scale", StringComparison.Ordinal))
+                && Worst(checkpoint.Folder.Load(tensor.Name)) is { } value)
                 yield return new(tensor.Name, "scales-positive", "finite numbers above 0", $"{value}");
     }
 
@@ -57,11 +59,17 @@ static class ValueRules
 
     static bool IsScale(string name) => name.Contains("_scale", StringComparison.Ordinal);
 
-    static unsafe float? Worst(Tensor tensor)
+    static float? Worst(Tensor tensor)
     {
-        for (var i = 0L; i < tensor.Elements; i++)
-            if (((float*)tensor.Pointer)[i] is var value && !(float.IsFinite(value) && value > 0))
-                return value;
+        var buffer = new float[(int)Math.Min(Stretch, tensor.Elements)];
+        for (var start = 0L; start < tensor.Elements; start += buffer.Length)
+        {
+            var values = buffer.AsSpan(0, (int)Math.Min(buffer.Length, tensor.Elements - start));
+            Tensors.Convert.ToF32(tensor, start, values);
+            foreach (var value in values)
+                if (!(float.IsFinite(value) && value > 0))
+                    return value;
+        }
         tensor.Evict();
         return null;
     }

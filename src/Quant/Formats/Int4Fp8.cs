@@ -1,3 +1,6 @@
+using System.Runtime.CompilerServices;
+using System.Runtime.InteropServices;
+using System.Runtime.Intrinsics;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
@@ -22,7 +25,8 @@ public sealed record Int4Fp8(int GroupSize = 128) : WeightFormat($"int4-g{GroupS
 
     public override bool FusedModulesShareScale => true;
 
-    public override float TensorScale(float amax) => Amax.ForScale(amax, Float8.LargestE4M3) / Float8.LargestE4M3;
+    /// <summary>Of the largest number behind a code, 7 times the largest scale.</summary>
+    public override float TensorScale(float amax) => amax == 0 ? 1 : Amax.ForScale(amax, 7) / 7 * 7 / Float8.LargestE4M3;
 
     public override void ScaleRow(ReadOnlySpan<float> row, float tensorScale, Span<byte> scales) => codes.ScaleRow(row, 1, scales);
 
@@ -35,10 +39,20 @@ public sealed record Int4Fp8(int GroupSize = 128) : WeightFormat($"int4-g{GroupS
     public override void CodeRow(ReadOnlySpan<float> row, float tensorScale, ReadOnlySpan<byte> scales, Span<byte> destination) =>
         codes.CodeRow(row, 1, scales, destination);
 
+    [MethodImpl(MethodImplOptions.AggressiveOptimization)]
     public override void DecodeRow(
         ReadOnlySpan<byte> source, ReadOnlySpan<byte> scales, float tensorScale, int column, Span<float> destination)
     {
         codes.DecodeRow(source, scales, 1, column, destination);
-        Float8.RoundE4M3(destination, tensorScale);
+        ref var target = ref MemoryMarshal.GetReference(destination);
+        var divisor = Vector512.Create(tensorScale);
+        var i = 0;
+        for (; i <= destination.Length - 16; i += 16)
+        {
+            var code = Float8.ToE4M3(Vector512.LoadUnsafe(ref target, (nuint)i) / divisor);
+            (Float8.FromE4M3(code) * divisor).StoreUnsafe(ref target, (nuint)i);
+        }
+        for (; i < destination.Length; i++)
+            destination[i] = Float8.FromE4M3(Float8.ToE4M3(destination[i] / tensorScale)) * tensorScale;
     }
 }

@@ -3,7 +3,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant.Formats;
 
-/// <summary>Four-bit codes, each one of sixteen numbers times the scale of its group: INT4, NVFP4 and MXFP4.</summary>
+/// <summary>Four-bit codes, each one of sixteen numbers times the scale of its group: INT4, NVFP4, MXFP4 and NF4.</summary>
 public abstract record NibbleFormat : WeightFormat
 {
     /// <summary>Scales that are decoded at a time.</summary>

@@ -49,6 +49,8 @@ public static class Schemes
         new(new("int3", new IntGroup(3), null), [], "INT3 weights in groups of 128", "evaluation here"),
         new(new("int2", new IntGroup(2, symmetric: false), null), [],
             "INT2 weights in groups of 128 with zero points", "evaluation here"),
+        new(new("nf4", new Nf4(ScaleBlock: 256), null), [],
+            "NF4 weights in groups of 64, scales as bytes", "evaluation here"),
     ];
 
     public static IReadOnlyList<KeyValueEntry> AllKeyValues { get; } =

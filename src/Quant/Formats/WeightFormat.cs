@@ -63,6 +63,14 @@ public abstract record WeightFormat(string Name)
     /// <param name="scales"><see cref="ScalesPerRow"/> scales of <see cref="ScaleType"/>, as bytes.</param>
     public abstract void ScaleRow(ReadOnlySpan<float> row, float tensorScale, Span<byte> scales);
 
+    /// <summary>
+    /// Stores the scales of a finished matrix in less, where the format does; the codes were made under those given here.
+    /// </summary>
+    /// <param name="scales">All scales of all rows; changed to the numbers that decoding takes.</param>
+    public virtual void FinishScales(Tensor scales)
+    {
+    }
+
     /// <summary>The code of one weight under the scales of its row, in the low <see cref="CodeBits"/> bits.</summary>
     /// <param name="scales">The scales of the row.</param>
     /// <param name="group">Which group of the row the weight is in; 0 where there are no groups.</param>

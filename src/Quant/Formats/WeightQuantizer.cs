@@ -55,6 +55,8 @@ public static class WeightQuantizer
             Encode(format, tensorScale, row, codes, scales, index);
             return Amax.Of(row);
         });
+        if (scales is not null)
+            format.FinishScales(scales);
         return new QuantizedWeight(format, weight.Rows, weight.Columns, codes, scales, tensorScale);
     }
 

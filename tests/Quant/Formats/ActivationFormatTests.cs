@@ -51,6 +51,29 @@ public class ActivationFormatTests
         Assert.Equal(expected, values);
     }
 
+    [Theory]
+    [InlineData(127)]
+    [InlineData(100)]
+    public void Int8_rounds_as_ModelOpt_simulates(float amax)
+    {
+        var (values, expected) = (ModelOpt.Floats("int.x"), ModelOpt.Floats($"int8_amax{amax}.fake"));
+        new Int8PerTensor().Round(values, new Int8PerTensor().Scale(amax));
+        for (var i = 0; i < values.Length; i++) // it divides by 127 / amax where we multiply with amax / 127: one rounding more or less
+            Assert.InRange(values[i], expected[i] - MathF.Abs(expected[i]) * 2.4e-7f, expected[i] + MathF.Abs(expected[i]) * 2.4e-7f);
+    }
+
+    [Fact]
+    public void Int8_equals_the_definition_at_every_length()
+    {
+        for (var length = 0; length <= 70; length++)
+        {
+            var (row, scale) = (Numbers.Awkward(length, length), new Int8PerTensor().Scale(length % 5));
+            var expected = row.Select(x => (float)Math.Clamp(Math.Round((double)(x / scale)), -128, 127) * scale).ToArray();
+            new Int8PerTensor().Round(row, scale);
+            Assert.Equal(expected, row);
+        }
+    }
+
     [Fact]
     public void Fp8_of_a_token_uses_its_own_largest_magnitude()
     {
@@ -137,6 +160,6 @@ public class ActivationFormatTests
 
     static ActivationFormat Format(string name) => new ActivationFormat[]
     {
-        new Fp8PerTensor(), new Fp8PerToken(), new NvFp4Activation(), new MxFp4Activation(), new MxFp8Activation(),
+        new Fp8PerTensor(), new Fp8PerToken(), new Int8PerTensor(), new NvFp4Activation(), new MxFp4Activation(), new MxFp8Activation(),
     }.First(format => format.Name == name);
 }

@@ -22,6 +22,22 @@ public class CodecTests
         CheckRows(new NvFp4(), values, scale, $"block.nvfp4_b16_{tensorScale}.packed", $"block.nvfp4_b16_{tensorScale}.scale");
     }
 
+    [Theory]
+    [InlineData("auto")]
+    [InlineData("half")]
+    [InlineData("one")]
+    [InlineData("amax448")]
+    public void NvFp4_blocks_of_32(string tensorScale)
+    {
+        using var settings = ModelOpt.CodecSettings();
+        var (format, name) = (new NvFp4(32, InFp8: tensorScale == "amax448"), $"block.nvfp4_b32_{tensorScale}");
+        var scale = settings.RootElement.GetProperty(name).GetProperty("ws2").GetSingle();
+        var values = ModelOpt.Floats("block.x");
+        if (tensorScale is "auto" or "amax448")
+            Assert.Equal(scale, format.TensorScale(Amax.Of(values)));
+        CheckRows(format, values, scale, $"{name}.packed", $"{name}.scale");
+    }
+
     [Fact]
     public void MxFp4_blocks() =>
         CheckRows(new MxFp4(), ModelOpt.Floats("block.x"), 1, "block.mxfp4.packed", "block.mxfp4.scale");

@@ -21,6 +21,10 @@ public class ExportedBytesTests
     [InlineData("llama", "w4a16_nvfp4")]
     [InlineData("llama", "mxfp4")]
     [InlineData("llama", "mxfp8")]
+    [InlineData("llama", "int8")]
+    [InlineData("llama", "w4a8_nvfp4_fp8")]
+    [InlineData("llama", "w4a8_mxfp4_fp8")]
+    [InlineData("llama", "fp8_2d_blockwise_weight_only")]
     [InlineData("vlm", "fp8")]
     [InlineData("vlm", "fp8_per_channel_per_token")]
     [InlineData("vlm", "nvfp4")]
@@ -56,10 +60,21 @@ public class ExportedBytesTests
     static IEnumerable<(string Suffix, string Fingerprint)> Fingerprints(QuantizedWeight weight)
     {
         yield return (".weight", weight.Format is Int4 ? Fingerprint.Of(PairsOfRows(weight)) : Fingerprint.Of(weight.Codes));
-        if (weight.Scales is not null)
+        if (weight.Format.RowsPerScale > 1)
+            yield return (".weight_scale", Fingerprint.Of(FirstOfBlocks(weight)));
+        else if (weight.Scales is not null)
             yield return (".weight_scale", Fingerprint.Of(weight.Scales));
         if (weight.Format.HasTensorScale)
             yield return (weight.Scales is null ? ".weight_scale" : ".weight_scale_2", Fingerprint.Of(weight.TensorScale));
+    }
+
+    static Tensor FirstOfBlocks(QuantizedWeight weight)
+    {
+        var rows = Enumerable.Range(0, weight.Rows).Where(row => row % weight.Format.RowsPerScale == 0).ToList();
+        var scales = Tensor.Empty(rows.Count, weight.Scales!.Columns);
+        foreach (var row in rows)
+            weight.Scales.Row(row).CopyTo(scales.Row(row / weight.Format.RowsPerScale));
+        return scales;
     }
 
     /// <summary>INT4 lies on disk as [out / 2, in], the even row in the low nibble.</summary>

@@ -10,6 +10,7 @@ public class WeightFormatTests
     static readonly WeightFormat[] formats =
     [
         new Fp8(), new Fp8PerChannel(), new Int8PerChannel(), new Int4(), new Int4(32), new NvFp4(), new MxFp4(), new MxFp8(),
+        new Int4Fp8(), new NvFp4(32), new NvFp4(32, InFp8: true), new Fp8Blocks(), new Nf4(), new Nf4(32, ScaleBlock: 16),
         new IntGroup(2, 32), new IntGroup(3, 32), new IntGroup(4, 64), new IntGroup(5, 32), new IntGroup(8, 32),
         new IntGroup(2, 32, symmetric: false), new IntGroup(3, 32, symmetric: false), new IntGroup(8, 32, symmetric: false),
     ];
@@ -126,6 +127,11 @@ public class WeightFormatTests
     [InlineData("nvfp4-b16", 4.5)]
     [InlineData("mxfp4-b32", 4.25)]
     [InlineData("mxfp8-b32", 8.25)]
+    [InlineData("int4-g128-fp8", 4.25)]
+    [InlineData("nvfp4-b32-fp8", 4.25)]
+    [InlineData("fp8-b128x128", 8 + 32 / 16384.0)]
+    [InlineData("nf4-g64", 4.5)]
+    [InlineData("nf4-g32-s16", 4 + (8 + 2) / 32.0)]
     [InlineData("int3-g32", 4)]
     [InlineData("int2-g32-asym", 4)]
     public void Bits_per_weight_count_the_scales(string name, double bits) => Assert.Equal(bits, Format(name).BitsPerWeight(256));
@@ -136,6 +142,9 @@ public class WeightFormatTests
         Assert.Equal(new NvFp4(), new NvFp4());
         Assert.Equal(new Int4(64), new Int4(64));
         Assert.NotEqual(new Int4(64), new Int4(128));
+        Assert.Equal(new Int4Fp8(), new Int4Fp8());
+        Assert.NotEqual(new Int4Fp8(64), new Int4Fp8());
+        Assert.NotEqual(new NvFp4(32), new NvFp4(32, InFp8: true));
         Assert.NotEqual(new IntGroup(3), new IntGroup(3, symmetric: false));
     }
 

@@ -39,6 +39,58 @@ public class PackedWeightTests
             }
     }
 
+    /// <summary>
+    /// y = Q(x·s)·Wᵀ + (x·s)·Aᵀ·Bᵀ in double, with every combination of the parts that may be missing.
+    /// </summary>
+    [Theory]
+    [InlineData("nvfp4", true, 0)]
+    [InlineData("nvfp4", false, 5)]
+    [InlineData("nvfp4", true, 5)]
+    [InlineData("int8", true, 0)]
+    [InlineData("w4a8", true, 1)]
+    [InlineData("int4", true, 0)]
+    [InlineData("int4", false, 5)]
+    [InlineData("int4", true, 5)]
+    public void Multiplies_scaled_inputs_and_adds_the_part_of_low_rank(string name, bool factors, int rank)
+    {
+        const int Rows = 19, Columns = 256, Tokens = 3;
+        var scheme = Schemes.Find(name)!;
+        var (x, weight) = (Draw(Tokens, Columns, 2), WeightQuantizer.Quantize(Draw(Rows, Columns, 1), scheme.Weight));
+        var s = factors ? Draw(1, Columns, 3).Span<float>().ToArray().Select(value => MathF.Abs(value) + 0.1f).ToArray() : null;
+        var part = rank > 0 ? new LowRank(Draw(rank, Columns, 4), Draw(Rows, rank, 5)) : null;
+        var scale = scheme.Activation?.Scale(3) ?? 1;
+        var (before, y) = (x.Span<float>().ToArray(), Tensor.Empty(Tokens, Rows));
+        new PackedWeight(weight, scheme.Activation, scale) { PreQuantScale = s, LowRank = part }.Multiply(x, y);
+        Assert.Equal(before, x.Span<float>().ToArray());
+        for (var token = 0; token < Tokens; token++)
+        {
+            var scaled = x.Row(token).ToArray().Select((value, i) => value * (s?[i] ?? 1)).ToArray();
+            var rounded = (float[])scaled.Clone();
+            scheme.Activation?.Round(rounded, scale);
+            for (var row = 0; row < Rows; row++)
+            {
+                var (sum, magnitude) = Dot(weight, row, rounded);
+                for (var r = 0; r < rank; r++)
+                    for (var i = 0; i < Columns; i++)
+                    {
+                        var term = (double)scaled[i] * part!.Down.Row(r)[i] * part.Up.Row(row)[r];
+                        (sum, magnitude) = (sum + term, magnitude + Math.Abs(term));
+                    }
+                Assert.InRange(y.Row(token)[row] - sum, -Relative * magnitude, Relative * magnitude);
+            }
+        }
+    }
+
+    [Fact]
+    public void Parts_that_do_not_fit_are_refused()
+    {
+        var weight = WeightQuantizer.Quantize(Draw(8, 32, 1), new NvFp4());
+        Assert.Throws<QuantizationException>(() => new PackedWeight(weight) { PreQuantScale = new float[31] });
+        Assert.Throws<QuantizationException>(() => new PackedWeight(weight) { LowRank = new(Draw(2, 31, 1), Draw(8, 2, 1)) });
+        Assert.Throws<QuantizationException>(() => new PackedWeight(weight) { LowRank = new(Draw(2, 32, 1), Draw(7, 2, 1)) });
+        Assert.Throws<QuantizationException>(() => new PackedWeight(weight) { LowRank = new(Draw(2, 32, 1), Draw(8, 3, 1)) });
+    }
+
     [Fact]
     public void Shapes_that_do_not_fit_are_refused()
     {
