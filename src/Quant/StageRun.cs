@@ -39,8 +39,9 @@ sealed class StageRun(
     StageReport Calibrated(StageLoader stage, StageTensors tensors)
     {
         var modules = ModulesOf(stage).ToList();
-        var watched = modules.Select(module => module.Name).ToHashSet();
-        using var inputs = new ObservedInputs(stage.Scope, watched.Contains, options.ErrorRows);
+        var watched = modules.ToDictionary(module => module.Name);
+        using var inputs = new ObservedInputs(stage.Scope, watched.ContainsKey, options.ErrorRows, name =>
+            watched.TryGetValue(name, out var module) ? WeightRounding.Needs(plan, module) : StatisticNeeds.None);
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
         var quantization = new StageQuantization(plan, tensors, inputs, keyValues);
         var clock = Stopwatch.StartNew();
