@@ -17,11 +17,14 @@ sealed class StageQuantization
     readonly WeightRounding rounding;
     readonly HashSet<string> norms = [];
 
-    public StageQuantization(Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues)
+    /// <param name="inputs">What modules are multiplied with in the original model.</param>
+    /// <param name="moments">The same where inputs are rounded already, if weights are chosen by that.</param>
+    public StageQuantization(
+        Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
     {
         (this.plan, this.tensors, this.inputs, this.keyValues) = (plan, tensors, inputs, keyValues);
         equalisation = new StageEqualisation(plan, tensors, inputs);
-        rounding = new WeightRounding(plan, tensors, inputs, equalisation);
+        rounding = new WeightRounding(plan, tensors, moments, equalisation);
     }
 
     /// <exception cref="QuantizationException">A weight is NaN or infinite.</exception>
@@ -81,6 +84,6 @@ sealed class StageQuantization
     }
 
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
-    float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
+    public float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
         : inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
 }

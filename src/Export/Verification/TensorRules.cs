@@ -88,7 +88,8 @@ static class TensorRules
             .Select(tensor => tensor.Name).ToHashSet();
         foreach (var name in checkpoint.Folder.Shards.SelectMany(shard => shard.Entries).Select(entry => entry.Name))
         {
-            if (name.Contains("_quantizer.", StringComparison.Ordinal))
+            if (name.Contains("_quantizer.", StringComparison.Ordinal)
+                && !(ModelOptExtras.IsLowRank(name) && checkpoint.HasCodes(ModelOptExtras.ModuleOf(name))))
                 yield return new(name, "no-leftover", "no internal state of a quantizer", "such a tensor");
             var ending = ScaleEndings.FirstOrDefault(ending => name.EndsWith(ending, StringComparison.Ordinal));
             if (ending is null || known.Contains(name)

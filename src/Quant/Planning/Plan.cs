@@ -57,6 +57,13 @@ public sealed record Plan(
     /// <summary>Whether calibration data must be seen.</summary>
     public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => Recipe.NeedsData || module.Scheme!.NeedsData);
 
+    /// <summary>
+    /// Whether weights are chosen by inputs as they are once the inputs of all modules before them are rounded, as ModelOpt does for
+    /// <see cref="ScaleChoice.LocalHessian"/>: samples then run through every stage twice.
+    /// </summary>
+    public bool SeesRoundedInputs => Recipe is { Algorithm: Algorithm.Max, Options.Scales: ScaleChoice.LocalHessian }
+        && Quantized.Any(module => module.Scheme!.Activation is not null);
+
     public long BytesBefore => Kept + Quantized.Sum(module => module.Weight.Bytes);
 
     public long BytesAfter => Kept + Quantized.Sum(module => module.BytesAfter);
