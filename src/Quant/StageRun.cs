@@ -42,19 +42,21 @@ sealed class StageRun(
         var modules = ModulesOf(stage).ToList();
         var watched = modules.ToDictionary(module => module.Name);
         using var inputs = new ObservedInputs(stage.Scope, watched.ContainsKey, options.ErrorRows,
-            name => plan.SeesRoundedInputs ? StatisticNeeds.None : WeightRounding.Needs(plan, watched[name]));
+            name => plan.SeesRoundedInputs ? StatisticNeeds.None : WeightRounding.Needs(plan.Recipe, watched[name]));
         using var rounded = plan.SeesRoundedInputs
-            ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan, watched[name])) : null;
+            ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan.Recipe, watched[name])) : null;
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
         var quantization = new StageQuantization(plan, tensors, inputs, keyValues, rounded ?? inputs);
         var clock = Stopwatch.StartNew();
         if (streams is not null)
         {
             quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
-            var apart = plan.SeesRoundedInputs ? streams.Quantized : null; // from here on, if not before
+            if (plan.SeesRoundedInputs)
+                streams.Part();
             Forward(streams.Original, stage.Load(new Weights(tensors, keyValues)), inputs, resumed: false);
-            if (apart is not null)
-                Forward(apart, stage.Load(new Weights(tensors, Rounded(tensors, watched.Values, quantization.InputAmax))), rounded!, false);
+            if (rounded is not null)
+                Forward(streams.Quantized, stage.Load(new Weights(tensors, Rounded(tensors, watched.Values, quantization.InputAmax))),
+                    rounded, resumed: false);
         }
         var forward = clock.Elapsed;
 
@@ -92,15 +94,17 @@ sealed class StageRun(
     {
         var loaded = stage.Load(new Weights(tensors));
         using var nothing = new ObservedInputs(stage.Scope, _ => false, keptRows: 0);
-        var apart = streams!.Apart || plan.SeesRoundedInputs && finished is not null ? streams.Quantized : null;
-        Forward(streams.Original, loaded, nothing, finished is not null);
-        if (apart is null)
+        var replayed = plan.SeesRoundedInputs && finished is not null;
+        if (replayed)
+            streams!.Part();
+        Forward(streams!.Original, loaded, nothing, finished is not null);
+        if (!streams.Apart)
             return;
-        if (plan.SeesRoundedInputs && finished is not null)
+        if (replayed)
             loaded = stage.Load(new Weights(tensors, Rounded(tensors, ModulesOf(stage), module =>
-                finished.Modules.Where(report => report.Name == module.Name)
+                finished!.Modules.Where(report => report.Name == module.Name)
                     .Max(report => Math.Max(report.TextAmax ?? 0, report.VisionAmax ?? 0)))));
-        Forward(apart, loaded, nothing, finished is not null);
+        Forward(streams.Quantized, loaded, nothing, finished is not null);
     }
 
     /// <summary>The modules of a stage with inputs rounded as planned and weights as they are.</summary>

@@ -32,9 +32,9 @@ sealed class WeightRounding(Plan plan, ITensorSource tensors, ObservedInputs inp
     AlgorithmOptions Options => plan.Recipe.Options;
 
     /// <summary>What must be known of the inputs of a module.</summary>
-    public static StatisticNeeds Needs(Plan plan, PlannedModule module)
+    public static StatisticNeeds Needs(Recipe recipe, PlannedModule module)
     {
-        var (recipe, scheme) = (plan.Recipe, module.Scheme!);
+        var scheme = module.Scheme!;
         if (!Suitability.Suits(recipe, scheme))
             return StatisticNeeds.None;
         return recipe.Algorithm switch
@@ -48,6 +48,14 @@ sealed class WeightRounding(Plan plan, ITensorSource tensors, ObservedInputs inp
             Algorithm.Max when recipe.Options.Scales == ScaleChoice.Importance => new StatisticNeeds(MomentBlock: 1),
             _ => StatisticNeeds.None,
         };
+    }
+
+    /// <summary>Memory for what is known of the inputs of a module, and for its weight as it is changed and tried.</summary>
+    public static long Bytes(Recipe recipe, PlannedModule module)
+    {
+        var needs = Needs(recipe, module);
+        var copies = module.LowRank > 0 ? 4 + module.Group.Count : needs.Awq || needs.Channels ? 4 : needs.MomentBlock > 0 ? 2 : 0;
+        return needs.Bytes(module.Columns) + (long)copies * module.Rows * module.Columns * sizeof(float);
     }
 
     /// <summary>The weight with magnitude moved and a part of low rank taken off, where the plan says so.</summary>

@@ -82,6 +82,26 @@ public sealed class ModelOptEqualisedTests(ModelOptEqualisedTests.Runs runs) : I
     }
 
     /// <summary>
+    /// In a BF16 checkpoint norms, factors of inputs and matrices of low rank are rounded; the codes are made for them as they are then.
+    /// </summary>
+    [Theory]
+    [InlineData("llama", "int4_awq_full")]
+    [InlineData("llama", "nvfp4_awq_lite")]
+    [InlineData("llama", "nvfp4_svdquant")]
+    [InlineData("llama", "int8_smoothquant_alpha05")]
+    [InlineData("vlm", "w4a8_awq_beta")]
+    public void A_narrow_checkpoint_is_as_good_as_the_simulation(string model, string recording)
+    {
+        using var run = new ModelOptRecording(model, recording, "equalised");
+        var simulated = run.RecordedLogits();
+        var unquantized = run.RecordedUnquantizedLogits(simulated);
+        var ratio = ModelOptParityTests.Rms(run.WrittenLogits(simulated), unquantized) / ModelOptParityTests.Rms(simulated, unquantized);
+        Assert.InRange(ratio, 1 / LargestRatio, LargestRatio);
+        Assert.All(run.Written.Tensors.Where(tensor => tensor.Name.EndsWith(".pre_quant_scale", StringComparison.Ordinal)
+            || tensor.Name.Contains("layernorm")), tensor => Assert.Equal(DType.BF16, tensor.DType));
+    }
+
+    /// <summary>
     /// ModelOpt searches α with the cache already rounded, here α is found in the same pass as the range of the cache. Of the 14
     /// modules of the recording with an NVFP4 cache one gets another α.
     /// </summary>

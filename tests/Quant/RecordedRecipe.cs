@@ -14,6 +14,9 @@ static class RecordedRecipe
         var preset = recording.GetProperty("preset").GetString()!;
         if (preset == "kvonly")
             return Recipe.Uniform(null, [Scope.Language], [], Algorithm.Max, keyValues);
+        if (preset is "nvfp4_mlp_only" or "nvfp4_omlp_only")
+            return new Recipe([.. ((string[])["*mlp*", "*o_proj"]).Take(preset == "nvfp4_mlp_only" ? 1 : 2)
+                .Select(modules => new Rule(new Glob(modules), Schemes.Find("nvfp4"), Scope.Language))]);
         var scheme = Schemes.Find(preset) ?? FormatPresets.SchemeOf(FormatPresets.All.First(known =>
             known.Aliases.Append(known.Name).Any(name => preset.StartsWith(name, StringComparison.Ordinal))));
         var (algorithm, options) = Settings(recording.GetProperty("algorithm"));

@@ -12,7 +12,7 @@ static class Suitability
     public static bool Suits(Recipe recipe, Scheme scheme) => recipe.Algorithm switch
     {
         Algorithm.SmoothQuant => scheme is { Weight: Int8PerChannel, Activation: Int8PerTensor },
-        Algorithm.Awq => scheme.Weight is Int4 or Int4Fp8 || IsNvFp4(scheme),
+        Algorithm.Awq => scheme.Weight is Int4 or Int4Fp8 or IntGroup || IsNvFp4(scheme),
         Algorithm.SvdQuant => IsNvFp4(scheme),
         Algorithm.Max => Suits(recipe.Options.Scales, scheme.Weight),
         _ => true,
@@ -48,7 +48,7 @@ static class Suitability
     static string Wanted(Recipe recipe) => recipe.Algorithm switch
     {
         Algorithm.SmoothQuant => "The algorithm smoothquant needs INT8 weights and activations (int8)",
-        Algorithm.Awq => "The algorithm awq needs 4-bit weights that are stored with factors of inputs (int4, w4a8, nvfp4)",
+        Algorithm.Awq => "The algorithm awq needs weights that are stored with factors of inputs (int4, w4a8, nvfp4)",
         Algorithm.SvdQuant => "The algorithm svdquant needs nvfp4",
         _ when recipe.Options.Scales is ScaleChoice.Mse => "scales mse needs integers or FP8 (int4, int8, int8_wo, fp8, fp8_pc_pt)",
         _ when recipe.Options.Scales is ScaleChoice.Importance =>
