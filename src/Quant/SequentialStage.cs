@@ -197,7 +197,7 @@ sealed class SequentialStage : IDisposable
         var (before, after) = (original.Layers.GetValueOrDefault(module.Name), quantized.Layers.GetValueOrDefault(module.Name));
         return new ModuleReport(
             module.Name, module.Scope.ToString().ToLowerInvariant(), module.Scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
-            result.Weight.Bytes, Errors.OfWeight(weight, result.Weight),
+            result.Weight.Bytes, Errors.OfWeight(weight, packed),
             Errors.OfOutput(weight, packed, before?.Rows(Modality.Text), after?.Rows(Modality.Text)),
             Errors.OfOutput(weight, packed, before?.Rows(Modality.Vision), after?.Rows(Modality.Vision)),
             after?.AmaxOf(Modality.Text), after?.AmaxOf(Modality.Vision),

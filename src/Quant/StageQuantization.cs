@@ -1,5 +1,4 @@
 using Nibble.Quant.Calibration;
-using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
 using Nibble.Quant.Runtime;
@@ -8,35 +7,57 @@ using Nibble.Tensors;
 namespace Nibble.Quant;
 
 /// <summary>Turns the modules of one stage into codes, once their statistics are complete.</summary>
-sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues)
+sealed class StageQuantization
 {
-    readonly Dictionary<string, float> weightAmax = [];
+    readonly Plan plan;
+    readonly ITensorSource tensors;
+    readonly ObservedInputs inputs;
+    readonly ObservedKeyValues keyValues;
+    readonly StageEqualisation equalisation;
+    readonly WeightRounding rounding;
+    readonly HashSet<string> norms = [];
+
+    /// <param name="inputs">What modules are multiplied with in the original model.</param>
+    /// <param name="moments">The same where inputs are rounded already, if weights are chosen by that.</param>
+    public StageQuantization(
+        Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
+    {
+        (this.plan, this.tensors, this.inputs, this.keyValues) = (plan, tensors, inputs, keyValues);
+        equalisation = new StageEqualisation(plan, tensors, inputs);
+        rounding = new WeightRounding(plan, tensors, moments, equalisation);
+    }
 
     /// <exception cref="QuantizationException">A weight is NaN or infinite.</exception>
     public void CheckWeights(IEnumerable<PlannedModule> modules)
     {
         foreach (var module in modules)
-            AmaxOf(module.Weight.Name);
+            rounding.StoredAmax(module.Weight.Name);
     }
 
+    /// <summary>Writes the codes of a module, and with the first module behind a norm that takes factors the norm.</summary>
     public ModuleReport Quantize(PlannedModule module, WriteBehind writes, Schedule schedule)
     {
         var scheme = module.Scheme!;
-        var statistics = inputs.Layers.GetValueOrDefault(module.Name);
-        var weight = tensors.Load(module.Weight.Name);
-        float? amax = scheme.Weight.HasTensorScale ? SharedAmax(module) : null;
-        var quantized = WeightQuantizer.Quantize(weight, scheme.Weight, amax, module.Weight.Name);
+        var notes = new List<string>();
+        var equalised = StageEqualisation.Has(module);
+        using var prepared = rounding.Prepare(module);
+        var quantized = rounding.Round(module, prepared.Rest, notes);
         float? inputScale = scheme.NeedsData ? scheme.Activation!.Scale(InputAmax(module)) : null;
+        if (equalised)
+            notes.Add(equalisation.Own(module).Note);
+        if (plan.Recipe.Algorithm == Algorithm.SvdQuant && equalised && module.LowRank == 0)
+            notes.Add($"too small for a part of rank {plan.Recipe.Options.Rank}, or fused with a module that is");
 
-        var packed = new PackedWeight(quantized, scheme.Activation, inputScale ?? 1);
-        var report = new ModuleReport(
-            module.Name, module.Scope.ToString().ToLowerInvariant(), scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
-            quantized.Bytes, Errors.OfWeight(weight, quantized),
-            Errors.OfOutput(weight, packed, statistics?.Rows(Modality.Text)),
-            Errors.OfOutput(weight, packed, statistics?.Rows(Modality.Vision)),
-            statistics?.AmaxOf(Modality.Text), statistics?.AmaxOf(Modality.Vision),
-            statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
-        writes.Write(new QuantizedModule(module, quantized, inputScale)); // last: it takes the codes
+        var factors = equalised ? equalisation.Factors(module) : null;
+        var packed = new PackedWeight(quantized, scheme.Activation, inputScale ?? 1) { PreQuantScale = factors, LowRank = prepared.LowRank };
+        var report = Report(module, prepared, packed, notes);
+        if (module.FoldedInto is { } norm && tensors.Find(norm) is not null && norms.Add(norm))
+            writes.Write(norm, equalisation.Norm(module));
+        writes.Write(new QuantizedModule(module, quantized, inputScale) // last: it takes the codes
+        {
+            PreQuantScale = module.KeepsPreQuantScale ? factors : null,
+            LowRank = prepared.LowRank,
+        });
         schedule.Quantized(module.Name);
         return report;
     }
@@ -49,16 +70,20 @@ sealed class StageQuantization(Plan plan, ITensorSource tensors, ObservedInputs 
         return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
     }
 
-    /// <summary>The largest magnitude of the weight, or of all weights it is fused with where runtimes want one scale for them.</summary>
-    float SharedAmax(PlannedModule module)
+    ModuleReport Report(PlannedModule module, Prepared prepared, PackedWeight packed, List<string> notes)
     {
-        var members = plan.Recipe.Algorithm == Algorithm.Max && module.Scheme!.Weight.FusedModulesShareScale ? module.Group : [module.Name];
-        return members.Max(name => AmaxOf(plan.Find(name).Weight.Name));
+        var statistics = inputs.Layers.GetValueOrDefault(module.Name);
+        return new ModuleReport(
+            module.Name, module.Scope.ToString().ToLowerInvariant(), module.Scheme!.Name, module.Rows, module.Columns,
+            module.Weight.Bytes, packed.Weight.Bytes + (packed.LowRank?.Bytes ?? 0), Errors.OfWeight(prepared.Matrix, packed),
+            Errors.OfOutput(prepared.Matrix, packed, statistics?.Rows(Modality.Text)),
+            Errors.OfOutput(prepared.Matrix, packed, statistics?.Rows(Modality.Vision)),
+            statistics?.AmaxOf(Modality.Text), statistics?.AmaxOf(Modality.Vision),
+            statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0)
+        { Notes = notes };
     }
 
-    float AmaxOf(string weight) => weightAmax.TryGetValue(weight, out var known) ? known
-        : weightAmax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
-
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
-    float InputAmax(PlannedModule module) => inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
+    public float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
+        : inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
 }

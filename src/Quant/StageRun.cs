@@ -5,6 +5,7 @@ using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
+using Nibble.Quant.Runtime;
 using Nibble.Tensors;
 
 namespace Nibble.Quant;
@@ -27,7 +28,7 @@ sealed class StageRun(
             return finished is null ? Quantized(stage, tensors, last) : Replayed(stage, tensors, finished);
         if (mentioned && finished is null)
             return Calibrated(stage, tensors);
-        Forward(stage, tensors, finished is not null);
+        Forward(stage, tensors, finished);
         return finished;
     }
 
@@ -39,15 +40,23 @@ sealed class StageRun(
     StageReport Calibrated(StageLoader stage, StageTensors tensors)
     {
         var modules = ModulesOf(stage).ToList();
-        var watched = modules.Select(module => module.Name).ToHashSet();
-        using var inputs = new ObservedInputs(stage.Scope, watched.Contains, options.ErrorRows);
+        var watched = modules.ToDictionary(module => module.Name);
+        using var inputs = new ObservedInputs(stage.Scope, watched.ContainsKey, options.ErrorRows,
+            name => plan.SeesRoundedInputs ? StatisticNeeds.None : WeightRounding.Needs(plan.Recipe, watched[name]));
+        using var rounded = plan.SeesRoundedInputs
+            ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan.Recipe, watched[name])) : null;
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
-        var quantization = new StageQuantization(plan, tensors, inputs, keyValues);
+        var quantization = new StageQuantization(plan, tensors, inputs, keyValues, rounded ?? inputs);
         var clock = Stopwatch.StartNew();
         if (streams is not null)
         {
             quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
+            if (plan.SeesRoundedInputs)
+                streams.Part();
             Forward(streams.Original, stage.Load(new Weights(tensors, keyValues)), inputs, resumed: false);
+            if (rounded is not null)
+                Forward(streams.Quantized, stage.Load(new Weights(tensors, Rounded(tensors, watched.Values, quantization.InputAmax))),
+                    rounded, resumed: false);
         }
         var forward = clock.Elapsed;
 
@@ -80,14 +89,31 @@ sealed class StageRun(
         return finished;
     }
 
-    /// <summary>A stage nothing happens to.</summary>
-    void Forward(StageLoader stage, StageTensors tensors, bool resumed)
+    /// <summary>A stage nothing happens to, or nothing more.</summary>
+    void Forward(StageLoader stage, StageTensors tensors, StageReport? finished)
     {
         var loaded = stage.Load(new Weights(tensors));
         using var nothing = new ObservedInputs(stage.Scope, _ => false, keptRows: 0);
-        Forward(streams!.Original, loaded, nothing, resumed);
-        if (streams.Apart)
-            Forward(streams.Quantized, loaded, nothing, resumed);
+        var replayed = plan.SeesRoundedInputs && finished is not null;
+        if (replayed)
+            streams!.Part();
+        Forward(streams!.Original, loaded, nothing, finished is not null);
+        if (!streams.Apart)
+            return;
+        if (replayed)
+            loaded = stage.Load(new Weights(tensors, Rounded(tensors, ModulesOf(stage), module =>
+                finished!.Modules.Where(report => report.Name == module.Name)
+                    .Max(report => Math.Max(report.TextAmax ?? 0, report.VisionAmax ?? 0)))));
+        Forward(streams.Quantized, loaded, nothing, finished is not null);
+    }
+
+    /// <summary>The modules of a stage with inputs rounded as planned and weights as they are.</summary>
+    static RoundedInputs Rounded(StageTensors tensors, IEnumerable<PlannedModule> modules, Func<PlannedModule, float> amax)
+    {
+        var planned = modules.ToDictionary(module => module.Name);
+        return new RoundedInputs(new DenseModules(tensors), name =>
+            planned.TryGetValue(name, out var module) && module.Scheme!.Activation is { } format
+                ? (format, format.NeedsAmax ? format.Scale(amax(module)) : 1) : null);
     }
 
     void Forward(ActivationStore passes, IStage stage, ObservedInputs inputs, bool resumed)

@@ -73,6 +73,9 @@ public sealed class InterruptionTests : IDisposable
     [InlineData("gptaq", "nvfp4", "none")]
     [InlineData("vlm-ptq", "mxfp4", "none")]
     [InlineData("best", "nvfp4", "fp8")]
+    [InlineData("awq", "nvfp4", "fp8")]
+    [InlineData("smoothquant", "int8", "none")]
+    [InlineData("max", "nvfp4_local_hessian", "none")]
     public void Killed_after_each_stage_every_algorithm_continues_to_the_same_bytes(string algorithm, string format, string cache)
     {
         string[] command = ["quantize", Models.Vision, "--format", format, "--algorithm", algorithm, "--kv", cache, "--samples", "4", "-o", "out"];

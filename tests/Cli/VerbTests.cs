@@ -6,11 +6,14 @@ namespace Nibble.Tests.Cli;
 /// <summary>What every verb has in common: help, JSON, streams, suggestions, exit codes.</summary>
 public sealed class VerbTests
 {
+    static readonly string[] Algorithm =
+        ["--algorithm", "--preset", "--scales", "--awq", "--awq-step", "--smoothquant-alpha", "--rank"];
+
     static readonly Dictionary<string, string[]> Options = new()
     {
-        ["plan"] = ["--output", "-o", "--json", "--format", "-f", "--kv", "--scope", "--exclude", "--algorithm", "--recipe", "--calibration",
+        ["plan"] = ["--output", "-o", "--json", "--format", "-f", "--kv", "--scope", "--exclude", .. Algorithm, "--recipe", "--calibration",
             "--samples", "--target", "--activation-budget", "--max-shard-size"],
-        ["quantize"] = ["--output", "-o", "--overwrite", "--json", "--format", "-f", "--kv", "--scope", "--exclude", "--algorithm", "--recipe",
+        ["quantize"] = ["--output", "-o", "--overwrite", "--json", "--format", "-f", "--kv", "--scope", "--exclude", .. Algorithm, "--recipe",
             "--calibration", "--samples", "--target", "--activation-budget", "--max-shard-size"],
         ["verify"] = ["--target", "--json"],
         ["inspect"] = ["--tensors", "--json"],
@@ -77,6 +80,13 @@ public sealed class VerbTests
     [InlineData("--scope", "visoin", "'vision'")]
     [InlineData("--target", "vlm", "'vllm'")]
     [InlineData("--algorithm", "mxa", "'max'")]
+    [InlineData("--format", "int4_aqw", "'int4_awq'")]
+    [InlineData("--preset", "bset", "'best'")]
+    [InlineData("--scales", "four", "four-over-six")]
+    [InlineData("--awq", "ful", "'full'")]
+    [InlineData("--awq-step", "small", "number")]
+    [InlineData("--rank", "1.5", "whole number")]
+    [InlineData("--smoothquant-alpha", "x", "number")]
     [InlineData("--activation-budget", "lots", "64MiB")]
     [InlineData("--max-shard-size", "0", "--max-shard-size")]
     [InlineData("--samples", "0", "--samples")]

@@ -101,7 +101,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         Assert.InRange(Rms(written, unquantized) / error, 1 / LargestRatio, LargestRatio);
     }
 
-    static double Rms(Tensor x, Tensor y) =>
+    internal static double Rms(Tensor x, Tensor y) =>
         Math.Sqrt(x.Span<float>().ToArray().Zip(y.Span<float>().ToArray(), (a, b) => Math.Pow((double)a - b, 2)).Average());
 
     static double Largest(ReadOnlySpan<float> x, ReadOnlySpan<float> y)
@@ -140,7 +140,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     }
 
     /// <summary>Field by field, in any order.</summary>
-    static void Same(JsonElement expected, JsonElement actual, string where)
+    internal static void Same(JsonElement expected, JsonElement actual, string where)
     {
         if (expected.ValueKind != JsonValueKind.Object)
         {

@@ -25,14 +25,20 @@ sealed class ModelOptRecording : IDisposable
     readonly CheckpointFolder source;
     readonly SafetensorsFile calibration;
     readonly JsonDocument json;
-    readonly string folder;
+    readonly string model, folder;
+    readonly WideModel? wide;
     int firstToken;
 
-    public ModelOptRecording(string model, string name)
+    /// <param name="set">The folder of recordings.</param>
+    /// <param name="wide">Whether the model is F32, as ModelOpt held it, instead of BF16.</param>
+    public ModelOptRecording(string model, string name, string set = "exports", bool wide = false)
     {
-        folder = Repository.Fixture($"modelopt/exports/{model}");
-        source = CheckpointFolder.Open(Repository.Fixture($"modelopt/models/{model}"));
-        calibration = SafetensorsFile.Open(Path.Combine(source.Path, "calib.safetensors"));
+        this.model = model;
+        folder = Repository.Fixture($"modelopt/{set}/{model}");
+        var original = Repository.Fixture($"modelopt/models/{model}");
+        this.wide = wide ? new WideModel(original) : null;
+        source = CheckpointFolder.Open(this.wide?.Path ?? original);
+        calibration = SafetensorsFile.Open(Path.Combine(original, "calib.safetensors"));
         json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, name + ".json")));
         Name = name;
         Quantize();
@@ -79,11 +85,19 @@ sealed class ModelOptRecording : IDisposable
     public Tensor Logits(Tensor like, IModuleSource modules) =>
         new Generator(Network(source), new Weights(source, modules)).Logits(First).Slice(firstToken, like.Rows);
 
+    /// <summary>The logits of the written checkpoint, its changed norms included.</summary>
+    public Tensor WrittenLogits(Tensor like) =>
+        new Generator(Network(source), new Weights(Written, Written)).Logits(First).Slice(firstToken, like.Rows);
+
     /// <summary>A tensor of the recorded export whose bytes were kept.</summary>
-    public float RecordedScalar(string file, string tensor)
+    public float RecordedScalar(string file, string tensor) => Recorded(file, tensor).Span<float>()[0];
+
+    /// <summary>The same as a whole.</summary>
+    public Tensor Recorded(string file, string tensor)
     {
-        using var kept = SafetensorsFile.Open(Path.Combine(folder, file + ".safetensors"));
-        return kept.Load(tensor).Span<float>()[0];
+        var own = Path.Combine(folder, file + ".safetensors");
+        using var kept = SafetensorsFile.Open(File.Exists(own) ? own : Repository.Fixture($"modelopt/exports/{model}/{file}.safetensors"));
+        return kept.Load(tensor).Clone();
     }
 
     public void Dispose()
@@ -93,6 +107,7 @@ sealed class ModelOptRecording : IDisposable
         calibration.Dispose();
         json.Dispose();
         output.Dispose();
+        wide?.Dispose();
     }
 
     Sample First => new TokenSamples(calibration, calibration.Path).Load(0);
@@ -100,9 +115,8 @@ sealed class ModelOptRecording : IDisposable
     /// <summary>As <c>nibble quantize</c> does it.</summary>
     void Quantize()
     {
-        var keyValues = Json.GetProperty("kv").GetString() is { } kv ? Schemes.FindKeyValues(kv) : null;
         var network = Network(source);
-        var plan = Plan.Create(network, source, Recipe(keyValues));
+        var plan = Plan.Create(network, source, RecordedRecipe.Of(Json));
         Assert.Empty(plan.Problems);
 
         using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source), new CheckpointOptions());
@@ -114,15 +128,6 @@ sealed class ModelOptRecording : IDisposable
             [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], plan.Recipe.KeyValues));
         Assert.DoesNotContain(CheckpointVerifier.Verify(output.Path, Target.Transformers),
             finding => finding.Rule is not ("algorithm-accepted" or "cache-accepted"));
-    }
-
-    Recipe Recipe(KeyValueFormat? keyValues)
-    {
-        var preset = Json.GetProperty("preset").GetString()!;
-        return preset == "nvfp4_mlp_weight_only"
-            ? new Recipe([new Rule(new Glob("*mlp*"), Schemes.Find("w4a16_nvfp4")! with { Weight = new NvFp4(32) }, Scope.Language)])
-            : Nibble.Quant.Planning.Recipe.Uniform(
-                preset == "kvonly" ? null : Schemes.Find(preset), [Scope.Language], [], Algorithm.Max, keyValues);
     }
 
     /// <summary>The recording <c>textonly-*</c> replaced picture tokens by token 5 and gave no pixels.</summary>

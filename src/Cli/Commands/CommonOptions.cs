@@ -37,11 +37,9 @@ static class CommonOptions
         AllowMultipleArgumentsPerToken = true,
     };
 
-    public static Option<string> Algorithm() => new("--algorithm")
-    {
-        Description = "How the numbers are chosen: max, rtn, awq, gptq, best, …; see `nibble algorithms`.",
-        DefaultValueFactory = _ => "max",
-    };
+    /// <summary>The algorithm and its settings, in the order of <see cref="AlgorithmSettings.Known"/>.</summary>
+    public static IReadOnlyList<Option<string?>> Algorithm() => [.. AlgorithmSettings.Known.Select(setting =>
+        new Option<string?>(AlgorithmSettings.Option(setting.Name)) { Description = setting.Description })];
 
     public static Option<string?> Recipe() => new("--recipe") { Description = "YAML file with rules, instead of --format." };
 
@@ -58,16 +56,17 @@ static class CommonOptions
             "but a format it does not read is only a warning.",
     };
 
-    /// <summary>The recipe that <c>--format</c>, <c>--kv</c>, <c>--scope</c>, <c>--exclude</c> and <c>--algorithm</c> describe.</summary>
-    public static Recipe Uniform(string? format, string? keyValues, string[] scopes, string[] exclude, string algorithm)
+    /// <summary>The recipe that <c>--format</c>, <c>--kv</c>, <c>--scope</c>, <c>--exclude</c> and the algorithm describe.</summary>
+    public static Recipe Uniform(string? format, string? keyValues, string[] scopes, string[] exclude, AlgorithmSettings settings)
     {
         var kv = keyValues is null or RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(keyValues)
             ?? throw new UsageException($"--kv {keyValues}: unknown; {Suggestion.For(keyValues, RecipeWords.KeyValueNames)}");
         if (format is null && kv is null)
             throw new UsageException("--format is missing; `nibble formats` lists what there is.");
-        var scheme = format is null or "none" ? null : RecipeWords.FindScheme(format, problem => new UsageException($"--format {format}: {problem}"));
-        return Quant.Planning.Recipe.Uniform(scheme, scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(RecipeWords.ParseScope).Distinct(),
-            exclude, RecipeWords.ParseAlgorithm(algorithm), kv);
+        var scheme = format is null or "none" ? null : RecipeWords.FindScheme(
+            format, settings, problem => new UsageException($"--format {format}: {problem}"));
+        return settings.On(Quant.Planning.Recipe.Uniform(scheme,
+            scopes.Length == 0 ? [Models.Scope.Language] : scopes.SelectMany(RecipeWords.ParseScope).Distinct(), exclude, keyValues: kv));
     }
 
     public static TargetChoice ParseTarget(string? name) => new(name switch

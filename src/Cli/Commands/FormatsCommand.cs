@@ -2,6 +2,7 @@ using System.CommandLine;
 using System.Text.Json.Serialization;
 using Nibble.Cli.Output;
 using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
 
 namespace Nibble.Cli.Commands;
 
@@ -46,7 +47,17 @@ static class FormatsCommand
     [
         .. Schemes.All.Select(entry => new FormatView(entry.Scheme.Name, "weights", entry.Aliases, entry.Description,
             entry.Scheme.Weight.BitsPerWeight(TypicalWidth), entry.Scheme.NeedsData, entry.Consumers)),
+        .. FormatPresets.All.Select(Preset),
         .. Schemes.AllKeyValues.Select(entry => new FormatView(
             entry.Format.Name, "kv", entry.Aliases, entry.Description, null, true, entry.Consumers)),
     ];
+
+    /// <summary>A name that chooses an algorithm too.</summary>
+    static FormatView Preset(FormatPreset preset)
+    {
+        var entry = Schemes.All.First(entry => entry.Scheme.Name == preset.Scheme);
+        var needsData = entry.Scheme.NeedsData || new Recipe([], preset.Algorithm) { Options = preset.Options }.NeedsData;
+        return new FormatView(preset.Name, "weights", preset.Aliases, preset.Description,
+            entry.Scheme.Weight.BitsPerWeight(TypicalWidth), needsData, entry.Consumers);
+    }
 }

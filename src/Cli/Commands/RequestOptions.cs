@@ -13,7 +13,7 @@ sealed class RequestOptions
     readonly Option<string?> keyValues = CommonOptions.KeyValues();
     readonly Option<string[]> scope = CommonOptions.Scope();
     readonly Option<string[]> exclude = CommonOptions.Exclude();
-    readonly Option<string> algorithm = CommonOptions.Algorithm();
+    readonly IReadOnlyList<Option<string?>> algorithm = CommonOptions.Algorithm();
     readonly Option<string?> recipe = CommonOptions.Recipe();
     readonly Option<string?> calibration = CommonOptions.Calibration();
     readonly Option<int?> samples = CommonOptions.Samples();
@@ -36,7 +36,7 @@ sealed class RequestOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (var option in (Option[])[format, keyValues, scope, exclude, algorithm, recipe, calibration, samples, target, budget, shard])
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, target, budget, shard])
             command.Options.Add(option);
     }
 
@@ -45,11 +45,20 @@ sealed class RequestOptions
     {
         if (parsed.GetValue(recipe) is not { } path)
             return CommonOptions.Uniform(parsed.GetValue(format), parsed.GetValue(keyValues), parsed.GetValue(scope) ?? [],
-                parsed.GetValue(exclude) ?? [], parsed.GetRequiredValue(algorithm));
-        foreach (var other in (Option[])[format, keyValues, scope, exclude])
+                parsed.GetValue(exclude) ?? [], Settings(parsed));
+        foreach (var other in (Option[])[format, keyValues, scope, exclude, .. algorithm])
             if (parsed.GetResult(other) is { Implicit: false })
                 throw new UsageException($"{other.Name} and --recipe exclude each other.");
         return RecipeFile.Read(path);
+    }
+
+    AlgorithmSettings Settings(ParseResult parsed)
+    {
+        var settings = new AlgorithmSettings();
+        foreach (var (option, (name, _)) in algorithm.Zip(AlgorithmSettings.Known))
+            if (parsed.GetValue(option) is { } value)
+                settings.Set(name, value);
+        return settings;
     }
 
     public RunOptions Run(ParseResult parsed)
@@ -68,7 +77,7 @@ sealed class RequestOptions
     public string Describe(ParseResult parsed, string output)
     {
         var words = new List<string> { "nibble", "quantize", ModelCard.NameOf(parsed.GetRequiredValue(Model)) };
-        foreach (var option in (Option[])[format, keyValues, scope, exclude, algorithm, recipe, calibration, samples, target, shard])
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, target, shard])
             if (parsed.GetResult(option) is { Implicit: false } given)
                 words.AddRange(given.Tokens.Select(token => option == recipe || option == calibration ? ModelCard.NameOf(token.Value) : token.Value)
                     .Prepend(option.Name));

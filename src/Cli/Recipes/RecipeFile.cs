@@ -8,7 +8,7 @@ using YamlDotNet.RepresentationModel;
 namespace Nibble.Cli.Recipes;
 
 /// <summary>
-/// A recipe as YAML: <c>algorithm</c>, <c>kv</c>, and an ordered list <c>rules</c> of <c>{modules, format, scope}</c> where the last match wins
+/// A recipe as YAML: <c>algorithm</c> and its settings, <c>kv</c>, and an ordered list <c>rules</c> of <c>{modules, format, scope}</c> where the last match wins
 /// and the format <c>skip</c> leaves modules as they are. docs/recipes.md describes it.
 /// </summary>
 static class RecipeFile
@@ -42,29 +42,40 @@ static class RecipeFile
 
     static Recipe Parse(YamlMappingNode root, string path)
     {
-        var algorithm = Algorithm.Max;
+        var settings = new AlgorithmSettings();
         KeyValueFormat? keyValues = null;
         var rules = Skipped().ToList();
         foreach (var (key, value) in root.Children)
             switch (Text(key, path))
             {
-                case "algorithm":
-                    algorithm = At(value, path, RecipeWords.ParseAlgorithm);
+                case var name when AlgorithmSettings.Known.Any(setting => setting.Name == name):
+                    At(value, path, text =>
+                    {
+                        settings.Set(name, text);
+                        return name;
+                    });
                     break;
                 case "kv":
                     keyValues = Text(value, path) is RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(Text(value, path))
                         ?? throw Bad(value, path, $"kv '{Text(value, path)}' is unknown; {Suggestion.For(Text(value, path), RecipeWords.KeyValueNames)}");
                     break;
                 case "rules" when value is YamlSequenceNode list:
-                    rules.AddRange(list.Children.SelectMany(item => ParseRule(item, path)));
+                    rules.AddRange(list.Children.SelectMany(item => ParseRule(item, settings, path)));
                     break;
                 case var other:
-                    throw Bad(key, path, $"'{other}' is not expected here; {Suggestion.For(other, ["algorithm", "kv", "rules"])}");
+                    throw Bad(key, path, $"'{other}' is not expected here; {Suggestion.For(other, AlgorithmSettings.Known.Select(setting => setting.Name).Concat(["kv", "rules"]))}");
             }
-        return new Recipe(rules, algorithm, keyValues);
+        try
+        {
+            return settings.On(new Recipe(rules, KeyValues: keyValues));
+        }
+        catch (UsageException error)
+        {
+            throw new UsageException($"{path}: {error.Message.TrimStart('-')}");
+        }
     }
 
-    static IEnumerable<Rule> ParseRule(YamlNode node, string path)
+    static IEnumerable<Rule> ParseRule(YamlNode node, AlgorithmSettings settings, string path)
     {
         if (node is not YamlMappingNode mapping)
             throw Bad(node, path, "a rule is a mapping like {modules: '*', format: nvfp4}.");
@@ -82,7 +93,7 @@ static class RecipeFile
         {
             null => throw Bad(node, path, "a rule needs a format (or 'skip')."),
             "skip" => null,
-            _ => RecipeWords.FindScheme(format, problem => Bad(node, path, $"format '{format}': {problem}")),
+            _ => RecipeWords.FindScheme(format, settings, problem => Bad(node, path, $"format '{format}': {problem}")),
         };
         var glob = new Glob(modules);
         var parts = mapping.Children.FirstOrDefault(child => child.Key is YamlScalarNode { Value: "scope" }).Value is { } named && scope != "all"

@@ -13,14 +13,23 @@ static class RecipeWords
     /// <summary>Every name <c>--format</c> takes, aliases left out.</summary>
     public static IEnumerable<string> SchemeNames => Schemes.All.Select(entry => entry.Scheme.Name);
 
+    /// <summary>The same and the names that choose an algorithm too.</summary>
+    static IEnumerable<string> FormatNames => SchemeNames.Concat(FormatPresets.All.Select(preset => preset.Name));
+
     /// <summary>Every name <c>--kv</c> takes.</summary>
     public static IEnumerable<string> KeyValueNames => Schemes.KeyValueNames.Prepend(NoCacheFormat);
 
     /// <summary>A scheme that checkpoints can be written in.</summary>
+    /// <param name="settings">Takes the algorithm where the name stands for one too.</param>
     /// <param name="bad">Makes the error from what is wrong with the name.</param>
-    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
+    public static Scheme FindScheme(string name, AlgorithmSettings settings, Func<string, UsageException> bad)
     {
-        var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, SchemeNames)}");
+        if (Schemes.Find(name) is null && FormatPresets.Find(name) is { } preset)
+        {
+            settings.Take(preset);
+            return FormatPresets.SchemeOf(preset);
+        }
+        var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, FormatNames)}");
         return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
             ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
     }

@@ -50,7 +50,7 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
     static long AlgorithmBytes(Recipe recipe, PlannedModule module)
     {
         if (!recipe.Algorithm.IsSequential())
-            return 0;
+            return WeightRounding.Bytes(recipe, module);
         var options = recipe.Algorithm.Compensation();
         var square = (long)module.Columns * module.Columns * sizeof(float);
         var factors = MomentSums.NeedsCross(options) ? CrossFactors : Factors;
@@ -75,9 +75,21 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
     {
         var forward = plan.Quantized.Sum(module => 2.0 * module.Rows * module.Columns * tokens);
         if (!plan.Recipe.Algorithm.IsSequential())
-            return forward;
+            return forward * (plan.SeesRoundedInputs ? 2 : 1) + plan.Quantized.Sum(module => SearchFlops(plan.Recipe, module, tokens));
         return 2 * forward + plan.Quantized.Sum(module =>
             (double)module.Columns * module.Columns * (3.0 * tokens / module.Group.Count + 4.0 * module.Columns + 8.0 * module.Rows));
+    }
+
+    /// <summary>Second moments of inputs, a product with them for every α, and a decomposition.</summary>
+    static double SearchFlops(Recipe recipe, PlannedModule module, long tokens)
+    {
+        if (!WeightRounding.Needs(recipe, module).Awq)
+            return 0;
+        var square = (double)module.Columns * module.Columns;
+        var steps = recipe.Options.Awq == AwqMode.Clip ? 0 : Math.Floor(1 / recipe.Options.AwqStep + 0.5) + 1;
+        var clips = recipe.Options.Awq == AwqMode.Lite ? 0 : 11;
+        return square * tokens / module.Group.Count + 2 * (steps + clips) * square * module.Rows
+            + (module.LowRank > 0 ? 4.0 * module.Rows * module.Columns * Math.Min(module.Rows, module.Columns) : 0);
     }
 
     /// <summary>A cautious figure for one disk; copying is the smallest part of a run.</summary>

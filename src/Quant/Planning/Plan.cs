@@ -23,6 +23,12 @@ public sealed record PlannedModule(
     /// <summary>The rank of what is stored beside its codes, or 0.</summary>
     public int LowRank { get; init; }
 
+    /// <summary>
+    /// What takes the factors of its inputs: the weight of the norm before it, or a module whose outputs its inputs follow; null where
+    /// there are none or they are kept.
+    /// </summary>
+    public string? FoldedInto { get; init; }
+
     /// <summary>Bytes on disk afterwards, scales included.</summary>
     public long BytesAfter => Scheme is null ? Weight.Bytes
         : (long)Math.Ceiling(Rows * (double)Columns * Scheme.Weight.BitsPerWeight(Columns) / 8) + (Scheme.Weight.HasTensorScale ? 4 : 0)
@@ -43,14 +49,26 @@ public sealed record Plan(
     IReadOnlyList<TensorSpec> Copied,
     IReadOnlyList<string> Problems)
 {
+    /// <summary>Tensors that keep shape and type and get other values: norms that take the factors of inputs.</summary>
+    public IReadOnlyList<TensorSpec> Changed { get; init; } = [];
+
     public IEnumerable<PlannedModule> Quantized => Modules.Where(module => module.Scheme is not null);
 
     /// <summary>Whether calibration data must be seen.</summary>
-    public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => Recipe.Algorithm.Entry().NeedsData || module.Scheme!.NeedsData);
+    public bool NeedsData => Attentions.Count > 0 || Quantized.Any(module => Recipe.NeedsData || module.Scheme!.NeedsData);
 
-    public long BytesBefore => Copied.Sum(tensor => tensor.Bytes) + Quantized.Sum(module => module.Weight.Bytes);
+    /// <summary>
+    /// Whether weights are chosen by inputs as they are once the inputs of all modules before them are rounded, as ModelOpt does for
+    /// <see cref="ScaleChoice.LocalHessian"/>: samples then run through every stage twice.
+    /// </summary>
+    public bool SeesRoundedInputs => Recipe is { Algorithm: Algorithm.Max, Options.Scales: ScaleChoice.LocalHessian }
+        && Quantized.Any(module => module.Scheme!.Activation is not null);
 
-    public long BytesAfter => Copied.Sum(tensor => tensor.Bytes) + Quantized.Sum(module => module.BytesAfter);
+    public long BytesBefore => Kept + Quantized.Sum(module => module.Weight.Bytes);
+
+    public long BytesAfter => Kept + Quantized.Sum(module => module.BytesAfter);
+
+    long Kept => Copied.Concat(Changed).Sum(tensor => tensor.Bytes);
 
     /// <summary>Matches the recipe against every module of the network and checks each pair of tensor and format.</summary>
     public static Plan Create(INetwork network, ITensorSource source, Recipe recipe)
@@ -66,13 +84,18 @@ public sealed record Plan(
             problems.Add("The recipe matches no module: nothing would be quantized.");
         CheckRules(recipe, modules, problems);
         CheckGroups(modules, problems);
+        problems.AddRange(Suitability.Problems(recipe, [.. modules.Select(module => module.Scheme).OfType<Scheme>()]));
 
-        var quantized = modules.Where(module => module.Scheme is not null).Select(module => module.Weight.Name).ToHashSet();
-        var copied = source.Tensors.Where(tensor => !quantized.Contains(tensor.Name)).ToList();
+        modules = InputFactors.Assign(network, source, recipe, modules);
+        var folded = modules.Select(module => module.FoldedInto).ToHashSet();
+        var changed = source.Tensors.Where(tensor => folded.Contains(tensor.Name)).ToList();
+        var written = modules.Where(module => module.Scheme is not null).Select(module => module.Weight)
+            .Concat(changed).Select(tensor => tensor.Name).ToHashSet();
+        var copied = source.Tensors.Where(tensor => !written.Contains(tensor.Name)).ToList();
         var kept = copied.Where(tensor => tensor.Shape.Rank >= 2 && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
             .Select(tensor => tensor.Name[..^".weight".Length]).ToList();
         var attentions = recipe.KeyValues is null or { NeedsAmax: false } ? [] : network.Stages.SelectMany(stage => stage.Attentions).ToList();
-        return new Plan(recipe, modules, kept, attentions, copied, problems);
+        return new Plan(recipe, modules, kept, attentions, copied, problems) { Changed = changed };
     }
 
     /// <summary>The planned module of this name.</summary>

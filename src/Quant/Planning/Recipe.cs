@@ -36,6 +36,10 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
     /// <summary>The rule that decides about a module, or null.</summary>
     public Rule? Deciding(string module, Scope scope) => Rules.LastOrDefault(rule => rule.Matches(module, scope));
 
+    /// <summary>Whether the algorithm needs data, whatever the formats need.</summary>
+    public bool NeedsData => Algorithm.Entry().NeedsData
+        || (Algorithm == Algorithm.Max && Options.Scales is ScaleChoice.LocalHessian or ScaleChoice.Importance);
+
     /// <summary>The recipe as one line, for fingerprints and reports.</summary>
     public string Describe() => string.Join("; ", Rules
         .Select(rule => $"{(rule.Scope is { } scope ? $"{scope.ToString().ToLowerInvariant()}:" : "")}{rule.Modules}={rule.Scheme?.Name ?? "skip"}")

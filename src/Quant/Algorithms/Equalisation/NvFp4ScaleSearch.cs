@@ -57,6 +57,22 @@ public static class NvFp4ScaleSearch
         });
     }
 
+    /// <summary>The same with the error of every channel weighed by the mean square of its inputs: Σ importance·(Q(w) - w)².</summary>
+    /// <param name="importance">[in], none negative.</param>
+    /// <inheritdoc cref="Sweep"/>
+    public static BlockScales Importance(Tensor weight, ReadOnlySpan<float> importance, float? amax = null)
+    {
+        if (importance.Length != weight.Columns)
+            throw new QuantizationException($"the importance of {weight.Columns} inputs expected, found {importance.Length}");
+        var weights = importance.ToArray();
+        var search = new Matrix(weight, amax, Float8.LargestE4M3);
+        return search.Choose(search.AllScales(), (values, rounded, block) =>
+        {
+            var off = Vector512.Create(rounded) - Vector512.Create(values);
+            return Vector512.Sum(off * off * Vector512.Create<float>(weights.AsSpan(block * NvFp4.BlockSize, NvFp4.BlockSize)));
+        });
+    }
+
     /// <summary>
     /// Four over six (J. Cook et al., arXiv:2512.02010): per block its largest magnitude is stored as 6 or, with a scale 1.5
     /// times as large, as 4, whichever has the smaller Σ (Q(w) - w)².

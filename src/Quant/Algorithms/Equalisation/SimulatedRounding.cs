@@ -22,11 +22,11 @@ abstract record SimulatedRounding
     /// <summary>How a format is simulated. Formats without a rule of their own round as they are stored.</summary>
     public static SimulatedRounding Of(WeightFormat format) => format switch
     {
-        Int4 => new IntegerRounding(4, format.Group),
+        Int4 or Int4Fp8 => new IntegerRounding(4, format.Group), // ModelOpt leaves E4M3 out of its searches
         Int8PerChannel => new IntegerRounding(8, 0),
         IntGroup { Symmetric: true } => new IntegerRounding(format.CodeBits, format.Group),
         Fp8 or Fp8PerChannel => new Fp8Rounding(format.Group),
-        NvFp4 => new NvFp4Rounding(),
+        NvFp4 { Group: NvFp4.BlockSize, InFp8: false } => new NvFp4Rounding(),
         _ => new StoredRounding(format),
     };
 

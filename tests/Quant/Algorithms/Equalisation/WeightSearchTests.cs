@@ -160,6 +160,61 @@ public class WeightSearchTests
         static void Refused(string part, Action act) => Assert.Contains(part, Assert.Throws<QuantizationException>(act).Message);
     }
 
+    [Fact]
+    public void Importance_of_one_changes_nothing_and_other_importance_lowers_its_own_error()
+    {
+        var ones = Enumerable.Repeat(1f, Lab.Weight.Columns).ToArray();
+        Assert.Equal(NvFp4ScaleSearch.Sweep(Lab.Weight).Ranges.Span<float>(), NvFp4ScaleSearch.Importance(Lab.Weight, ones).Ranges.Span<float>());
+        Assert.Equal(WeightAmaxSearch.Search(Lab.Weight, new Int4()).Span<float>(),
+            WeightAmaxSearch.Search(Lab.Weight, new Int4(), importance: ones).Span<float>());
+
+        var importance = Draw.Normal(Lab.Weight.Columns, seed: 5).Select(x => x * x).ToArray();
+        Assert.True(Weighed(NvFp4ScaleSearch.Importance(Lab.Weight, importance).Quantize(Lab.Weight), importance)
+            < Weighed(NvFp4ScaleSearch.Sweep(Lab.Weight).Quantize(Lab.Weight), importance));
+        Assert.True(Weighed(RangedWeight.Quantize(Lab.Weight, new Int4(), WeightAmaxSearch.Search(Lab.Weight, new Int4(), importance: importance)), importance)
+            < Weighed(RangedWeight.Quantize(Lab.Weight, new Int4(), WeightAmaxSearch.Search(Lab.Weight, new Int4())), importance));
+    }
+
+    /// <summary>The definition: of all 126 ranges the first of least Σ importance·(Q(w) - w)².</summary>
+    [Fact]
+    public void Important_blocks_have_the_range_of_least_weighed_error()
+    {
+        var importance = Draw.Normal(Lab.Weight.Columns, seed: 6).Select(x => x * x).ToArray();
+        var amax = WeightQuantizer.AbsMax(Lab.Weight);
+        var found = NvFp4ScaleSearch.Importance(Lab.Weight, importance);
+        var rounded = new float[16];
+        for (var block = 0; block < 16; block++)
+        {
+            ReadOnlySpan<float> values = Lab.Weight.Row(3).Slice(block * 16, 16);
+            double least = double.PositiveInfinity, chosen = 0;
+            for (var code = 1; code <= 126; code++)
+            {
+                var range = Float8.FromE4M3((byte)code) / 448 * amax;
+                NvFp4ScaleSearch.PlainRound(values, range, amax, 448, rounded);
+                var error = 0.0;
+                for (var i = 0; i < 16; i++)
+                    error += importance[block * 16 + i] * Math.Pow((double)rounded[i] - values[i], 2);
+                least = Math.Min(least, error);
+                if (range == found.Ranges.Row(3)[block])
+                    chosen = error;
+            }
+            Assert.InRange(chosen, least, least * (1 + 1e-5));
+        }
+    }
+
+    static double Weighed(QuantizedWeight quantized, float[] importance)
+    {
+        var decoded = new float[quantized.Columns];
+        var error = 0.0;
+        for (var row = 0; row < quantized.Rows; row++)
+        {
+            quantized.Decode(row, 0, decoded);
+            for (var i = 0; i < decoded.Length; i++)
+                error += importance[i] * Math.Pow((double)decoded[i] - Lab.Weight.Row(row)[i], 2);
+        }
+        return error;
+    }
+
     static BlockScales Search(string name, Tensor weight, float? amax) => name switch
     {
         "nvfp4_four_over_six" => NvFp4ScaleSearch.FourOverSix(weight, amax),

@@ -1,0 +1,201 @@
+using System.Text.Json;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
+using Nibble.Tests.Quant.Formats;
+using Nibble.Tests.Support;
+using TensorPrimitives = System.Numerics.Tensors.TensorPrimitives;
+
+namespace Nibble.Tests.Quant;
+
+/// <summary>
+/// Whole runs of AWQ, SmoothQuant, SVDQuant and of searched scales against checkpoints ModelOpt 0.47 exported from the same F32 model
+/// and the same calibration tokens.
+/// </summary>
+public sealed class ModelOptEqualisedTests(ModelOptEqualisedTests.Runs runs) : IClassFixture<ModelOptEqualisedTests.Runs>
+{
+    /// <summary>
+    /// Scales, factors of inputs and norms, relative: 4.6e-7 measured; 3.0e-6 with SmoothQuant, whose factors are the inverse of one
+    /// largest input each.
+    /// </summary>
+    const double FloatTolerance = 5e-6;
+
+    /// <summary>Singular vectors, relative to the largest element of one.</summary>
+    const double VectorTolerance = 1e-4;
+
+    /// <summary>
+    /// Share of the codes, and of the E4M3 scales, that are off by one step, because factors differ in the last bits: 2 of 73,728 and 1
+    /// of 20,480 measured. ModelOpt in float64 instead of float32 changes 6 of 382,976.
+    /// </summary>
+    const double FlippedShare = 1e-4;
+
+    /// <summary>Matrices whose bytes were not kept may differ, in flipped codes, this often in one checkpoint: 2 of 14 measured.</summary>
+    const int FlippedUnseen = 2;
+
+    /// <summary>
+    /// The rms error of the logits of the written codes over that of ModelOpt's simulation, which has factors for every module by
+    /// itself: measured 0.93 to 1.24.
+    /// </summary>
+    const double LargestRatio = 1.4;
+
+    public static TheoryData<string, string> Recordings()
+    {
+        var data = new TheoryData<string, string>();
+        foreach (var model in (string[])["llama", "vlm"])
+            foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/equalised/{model}"), "*.json").Order(StringComparer.Ordinal))
+                data.Add(model, Path.GetFileNameWithoutExtension(file));
+        return data;
+    }
+
+    [Theory, MemberData(nameof(Recordings))]
+    public void A_run_writes_what_ModelOpt_exports(string model, string recording)
+    {
+        var run = runs.Of(model, recording);
+        var recorded = run.Json.GetProperty("tensors").EnumerateObject().ToList();
+        Assert.Equal(recorded.Select(tensor => tensor.Name).Order(StringComparer.Ordinal),
+            run.Written.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
+        var flips = new Flips();
+        foreach (var tensor in recorded.Where(tensor => !SearchedWithARoundedCache(recording, tensor.Name)))
+        {
+            var ours = run.Written.Load(tensor.Name);
+            Assert.Equal(tensor.Value[0].GetString(), ours.DType.Name());
+            Assert.Equal(tensor.Value[1].EnumerateArray().Select(size => size.GetInt64()), ours.Shape.Dimensions.ToArray());
+            flips.All += ours.DType == DType.F32 ? 0 : ours.Bytes * (ours.DType == DType.U8 ? 2 : 1);
+            var hash = tensor.Value[2].GetString();
+            if ((hash == "source" ? Fingerprint.Of(run.Source.Load(tensor.Name)) : hash) != Fingerprint.Of(ours))
+                Compare(run, tensor, ours, flips);
+        }
+        Assert.True(flips.Codes <= FlippedShare * flips.All, $"{flips.Codes} of {flips.All} codes and scales differ");
+        Assert.True(flips.Unseen.Count <= FlippedUnseen, $"these matrices differ: {string.Join(", ", flips.Unseen)}");
+        ModelOptParityTests.Same(run.Json.GetProperty("hf_quant_config"), run.Written.Folder.HfQuantConfig!.Value, "hf_quant_config");
+        ModelOptParityTests.Same(
+            run.Json.GetProperty("quantization_config"), run.Written.Folder.QuantizationConfig!.Value, "quantization_config");
+    }
+
+    [Theory, MemberData(nameof(Recordings))]
+    public void A_written_checkpoint_is_as_good_as_the_simulation(string model, string recording)
+    {
+        var run = runs.Of(model, recording);
+        var simulated = run.RecordedLogits();
+        var unquantized = run.RecordedUnquantizedLogits(simulated);
+        var ratio = ModelOptParityTests.Rms(run.WrittenLogits(simulated), unquantized) / ModelOptParityTests.Rms(simulated, unquantized);
+        Assert.InRange(ratio, 1 / LargestRatio, LargestRatio);
+    }
+
+    /// <summary>
+    /// In a BF16 checkpoint norms, factors of inputs and matrices of low rank are rounded; the codes are made for them as they are then.
+    /// </summary>
+    [Theory]
+    [InlineData("llama", "int4_awq_full")]
+    [InlineData("llama", "nvfp4_awq_lite")]
+    [InlineData("llama", "nvfp4_svdquant")]
+    [InlineData("llama", "int8_smoothquant_alpha05")]
+    [InlineData("vlm", "w4a8_awq_beta")]
+    public void A_narrow_checkpoint_is_as_good_as_the_simulation(string model, string recording)
+    {
+        using var run = new ModelOptRecording(model, recording, "equalised");
+        var simulated = run.RecordedLogits();
+        var unquantized = run.RecordedUnquantizedLogits(simulated);
+        var ratio = ModelOptParityTests.Rms(run.WrittenLogits(simulated), unquantized) / ModelOptParityTests.Rms(simulated, unquantized);
+        Assert.InRange(ratio, 1 / LargestRatio, LargestRatio);
+        Assert.All(run.Written.Tensors.Where(tensor => tensor.Name.EndsWith(".pre_quant_scale", StringComparison.Ordinal)
+            || tensor.Name.Contains("layernorm")), tensor => Assert.Equal(DType.BF16, tensor.DType));
+    }
+
+    /// <summary>
+    /// ModelOpt searches α with the cache already rounded, here α is found in the same pass as the range of the cache. Of the 14
+    /// modules of the recording with an NVFP4 cache one gets another α.
+    /// </summary>
+    static bool SearchedWithARoundedCache(string recording, string tensor) =>
+        recording == "nvfp4_awq_lite--kv_nvfp4" && tensor.StartsWith("model.layers.1.self_attn.o_proj.", StringComparison.Ordinal);
+
+    static void Compare(ModelOptRecording run, JsonProperty tensor, Tensor ours, Flips flips)
+    {
+        var where = $"{run.Name}: {tensor.Name}";
+        if (tensor.Value.GetArrayLength() < 4)
+        {
+            if (tensor.Name.Contains("_svdquant_lora_"))
+                return; // the codes of the rest are what they should be only if the product is
+            Assert.True(ours.DType != DType.F32, $"{where}: the bytes differ");
+            flips.Unseen.Add(tensor.Name);
+            return;
+        }
+        var theirs = run.Recorded(tensor.Value[3].GetString()!, tensor.Name);
+        if (tensor.Name.Contains("_svdquant_lora_a"))
+            UpToSigns(theirs, ours, where);
+        else if (tensor.Name.Contains("_svdquant_lora_b"))
+            UpToSigns(Transposed(theirs), Transposed(ours), where);
+        else if (ours.DType == DType.F32)
+            Close.Assert(theirs.Span<float>(), ours.Span<float>(), FloatTolerance, because: where);
+        else
+            CompareCodes(ours, theirs, flips, where);
+    }
+
+    static void CompareCodes(Tensor ours, Tensor theirs, Flips flips, string where)
+    {
+        var (a, b) = (Steps(ours), Steps(theirs));
+        for (var i = 0; i < a.Length; i++)
+        {
+            Assert.True(Math.Abs(a[i] - b[i]) <= 1, $"{where}: code {i} is {a[i]}, expected {b[i]}");
+            flips.Codes += a[i] == b[i] ? 0 : 1;
+        }
+    }
+
+    /// <summary>Rows of singular vectors, each with either sign.</summary>
+    static void UpToSigns(Tensor expected, Tensor actual, string where)
+    {
+        using var signed = actual.Clone();
+        for (var row = 0; row < expected.Rows; row++)
+        {
+            var largest = TensorPrimitives.MaxMagnitude<float>(expected.Row(row));
+            if (TensorPrimitives.Dot<float>(expected.Row(row), signed.Row(row)) < 0)
+                TensorPrimitives.Negate(signed.Row(row), signed.Row(row));
+            Close.Assert(expected.Row(row), signed.Row(row), 0, VectorTolerance * MathF.Abs(largest), $"{where}, row {row}");
+        }
+    }
+
+    static Tensor Transposed(Tensor matrix)
+    {
+        var result = Tensor.Empty(matrix.Columns, matrix.Rows);
+        for (var row = 0; row < matrix.Rows; row++)
+            for (var column = 0; column < matrix.Columns; column++)
+                result.Row(column)[row] = matrix.Row(row)[column];
+        return result;
+    }
+
+    /// <summary>Codes as numbers, neighbouring ones one apart: bytes of E4M3 and I8, nibbles of INT4 and E2M1.</summary>
+    static int[] Steps(Tensor codes)
+    {
+        var bytes = codes.Span<byte>().ToArray();
+        return codes.DType switch
+        {
+            DType.I8 => [.. bytes.Select(code => (int)(sbyte)code)],
+            DType.U8 => [.. bytes.SelectMany(pair => (int[])[(pair & 15) << 28 >> 28, (pair & 240) << 24 >> 28])],
+            _ => [.. bytes.Select(code => (int)code)],
+        };
+    }
+
+    sealed class Flips
+    {
+        public int Codes { get; set; }
+
+        public long All { get; set; }
+
+        public List<string> Unseen { get; } = [];
+    }
+
+    /// <summary>Each recording's run, made once for all tests.</summary>
+    public sealed class Runs : IDisposable
+    {
+        readonly Dictionary<string, ModelOptRecording> made = [];
+
+        internal ModelOptRecording Of(string model, string recording) => made.TryGetValue($"{model}/{recording}", out var run)
+            ? run
+            : made[$"{model}/{recording}"] = new ModelOptRecording(model, recording, "equalised", wide: true);
+
+        public void Dispose()
+        {
+            foreach (var run in made.Values)
+                run.Dispose();
+        }
+    }
+}
