@@ -79,15 +79,17 @@ public sealed class Allocation
     {
         var rules = new List<Rule>();
         var exceptions = new List<Rule>();
+        var never = Planning.Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)).ToList();
         foreach (var scope in Schemes(selection).GroupBy(choice => choice.Group.Scope))
         {
             var usual = scope.Where(choice => choice.Scheme is not null).GroupBy(choice => choice.Scheme).MaxBy(same => same.Count())?.Key;
             if (usual is not null)
                 rules.Add(new Rule(new Glob("*"), usual, scope.Key));
             foreach (var (group, scheme) in scope.Where(choice => choice.Scheme != usual))
-                exceptions.AddRange(group.Modules.Select(module => new Rule(new Glob(module.Name), scheme)));
+                exceptions.AddRange(group.Modules.Where(module => scheme is not null || !never.Any(rule => rule.Modules.Matches(module.Name)))
+                    .Select(module => new Rule(new Glob(module.Name), scheme)));
         }
-        return new Recipe([.. rules, .. Planning.Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)), .. exceptions]);
+        return new Recipe([.. rules, .. never, .. exceptions]);
     }
 
     static Scheme? Scheme(SearchGroup group, int choice) => choice < group.Schemes.Count ? group.Schemes[choice] : null;

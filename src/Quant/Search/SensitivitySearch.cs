@@ -21,6 +21,9 @@ public static class SensitivitySearch
         var modules = searched.SelectMany(group => group.Modules).Select(module => module.Name).ToHashSet();
         var first = network.Stages.Index().First(stage => searched.Exists(group => group.Stage == stage.Item.Name)).Index;
 
+        if (method == SearchMethod.Gradient)
+            CheckWayBack(network, source, first);
+
         var work = network.Stages.SkipLast(1).Sum(stage => Work.Of(stage, source)) + (method == SearchMethod.Gradient
             ? GradientScores.EffortOf(network.Stages, first, source, space) : DivergenceScores.EffortOf(network.Stages, source, space));
         var effort = new Effort(work * samples.Count, progress);
@@ -32,5 +35,16 @@ public static class SensitivitySearch
         return ([.. searched.Select(group => new GroupScores(group.Name, SearchSpace.Part(group.Scope), [.. group.Modules.Select(module => module.Name)],
             group.Schemes.ToDictionary(scheme => scheme.Name, scheme => scores[(group.Name, scheme.Name)])))],
             calibrated.Passes.Sum(pass => (long)pass.Sample.Ids.Length));
+    }
+
+    /// <summary>Asks every stage before the first sample is run.</summary>
+    static void CheckWayBack(INetwork network, ITensorSource source, int first)
+    {
+        foreach (var stage in network.Stages.Skip(first))
+        {
+            using var tensors = new StageTensors(source);
+            if (stage.Load(new Weights(tensors)).Steps.Any(step => step.Back is null))
+                throw new ModelException($"{stage.Name}: no gradient of this kind of stage is known here; the divergence score needs none.");
+        }
     }
 }
