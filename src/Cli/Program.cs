@@ -14,7 +14,7 @@ namespace Nibble.Cli;
 static class Program
 {
     /// <summary>Verbs that stop in order when they are interrupted. The others hold nothing that could be lost and just end.</summary>
-    static readonly string[] Cancellable = ["quantize", "eval", "generate"];
+    static readonly string[] Cancellable = ["quantize", "auto", "eval", "generate"];
 
     static int Main(string[] arguments)
     {
@@ -49,7 +49,7 @@ static class Program
         }
         catch (OperationCanceledException)
         {
-            terminal.Note(parsed.CommandResult.Command.Name == "quantize" ? "Cancelled. The same command continues the run." : "Cancelled.");
+            terminal.Note(parsed.CommandResult.Command.Name is "quantize" or "auto" ? "Cancelled. The same command continues the run." : "Cancelled.");
             return ExitCode.Cancelled;
         }
         catch (Exception error) when (Explain(error) is { } code)
@@ -69,6 +69,7 @@ static class Program
     {
         PlanCommand.Create(terminal),
         QuantizeCommand.Create(terminal, cancellation),
+        AutoCommand.Create(terminal, cancellation),
         VerifyCommand.Create(terminal),
         InspectCommand.Create(terminal),
         EvalCommand.Create(terminal, cancellation),

@@ -29,7 +29,11 @@ public sealed record InputGroup(IReadOnlyList<string> Modules, Func<Pass, InputR
 /// it leaves the tensors it finds alone: whoever runs it releases those it replaced.
 /// </summary>
 /// <param name="Inputs">What <paramref name="Run"/> multiplies, and with what.</param>
-public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run)
+/// <param name="Back">
+/// Turns the gradient of what <paramref name="Run"/> leaves into that of what it found; the pass is as it was found. Null where none is
+/// known.
+/// </param>
+public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run, Action<Pass, Gradient>? Back = null)
 {
     /// <summary>Runs it and releases the tensors it replaced.</summary>
     public void Advance(Pass pass)

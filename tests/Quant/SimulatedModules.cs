@@ -26,23 +26,24 @@ sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written,
     public IKeyValueFilter? KeyValues(string attention) => written.KeyValues(attention);
 
     float Nudge() => (float)(1 + (nudge is null ? 0 : (2 * nudge.NextDouble() - 1) * LargestNudge));
+}
 
-    sealed class Simulated(DenseWeight weight, ActivationFormat? activation, float inputScale) : ILinearWeight
+/// <summary>A dense weight whose inputs are rounded.</summary>
+sealed class Simulated(DenseWeight weight, ActivationFormat? activation, float inputScale) : ILinearWeight
+{
+    public int Rows => weight.Rows;
+
+    public int Columns => weight.Columns;
+
+    public long Bytes => weight.Bytes;
+
+    public void Decode(int row, int column, Span<float> destination) => weight.Decode(row, column, destination);
+
+    public void Multiply(Tensor x, Tensor y)
     {
-        public int Rows => weight.Rows;
-
-        public int Columns => weight.Columns;
-
-        public long Bytes => weight.Bytes;
-
-        public void Decode(int row, int column, Span<float> destination) => weight.Decode(row, column, destination);
-
-        public void Multiply(Tensor x, Tensor y)
-        {
-            using var rounded = x.Clone();
-            for (var row = 0; row < rounded.Rows; row++)
-                activation?.Round(rounded.Row(row), inputScale);
-            weight.Multiply(rounded, y);
-        }
+        using var rounded = x.Clone();
+        for (var row = 0; row < rounded.Rows; row++)
+            activation?.Round(rounded.Row(row), inputScale);
+        weight.Multiply(rounded, y);
     }
 }

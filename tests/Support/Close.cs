@@ -19,6 +19,13 @@ static class Close
     public const double LogSoftmax = 2e-7; // 9.5e-8 of the largest
     public const double Rope = 2e-7; // 1.2e-7 of the largest: two products and a sum
     public const double Attention = 2e-6; // 1.1e-6 of the largest
+    public const double GeluGradient = 3e-7; // 1.4e-7, with the tail
+    public const double GeluGradientTail = 3e-7; // absolute: the two terms cancel where the slope crosses 0
+    public const double SwiGluGradient = 3e-7; // 1.9e-7, with the tail
+    public const double SwiGluGradientTail = 3e-7; // absolute, likewise
+    public const double RmsNormGradient = 6e-7; // 3.0e-7 of the largest
+    public const double LinearGradient = 1.2e-6; // 6.5e-7 of the largest: 257 terms in one chain
+    public const double AttentionGradient = 1.5e-6; // 7.8e-7 of the largest
     public const double AttentionOfLargeScores = 1e-3; // 2.3e-4: scores near 10 000 have a unit in the last place of 1e-3
 
     /// <summary>

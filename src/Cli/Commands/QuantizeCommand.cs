@@ -29,25 +29,31 @@ static class QuantizeCommand
         command.SetAction(parsed =>
         {
             using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model));
-            var display = new ProgressDisplay(terminal, parsed.GetValue(json));
-            var run = new QuantizeRun(model, request.Recipe(parsed), request.Run(parsed), parsed.GetRequiredValue(output), parsed.GetValue(overwrite),
-                request.Describe(parsed, parsed.GetRequiredValue(output)));
-            QuantizeResult result;
-            try
-            {
-                result = run.Execute(display, cancellation);
-            }
-            finally
-            {
-                display.End();
-            }
-            if (parsed.GetValue(json))
-                terminal.Json(Event(result), QuantizeJson.Default.QuantizedEvent);
-            else
-                Show(terminal, result);
-            return result.Verdict.Passed ? ExitCode.Ok : ExitCode.VerificationFailed;
+            return Carry(terminal, new QuantizeRun(model, request.Recipe(parsed), request.Run(parsed), parsed.GetRequiredValue(output),
+                parsed.GetValue(overwrite), request.Describe(parsed, parsed.GetRequiredValue(output))), parsed.GetValue(json), cancellation);
         });
         return command;
+    }
+
+    /// <summary>Carries a run out and shows what came of it.</summary>
+    /// <returns>The exit code.</returns>
+    public static int Carry(Terminal terminal, QuantizeRun run, bool json, CancellationToken cancellation)
+    {
+        var display = new ProgressDisplay(terminal, json);
+        QuantizeResult result;
+        try
+        {
+            result = run.Execute(display, cancellation);
+        }
+        finally
+        {
+            display.End();
+        }
+        if (json)
+            terminal.Json(Event(result), QuantizeJson.Default.QuantizedEvent);
+        else
+            Show(terminal, result);
+        return result.Verdict.Passed ? ExitCode.Ok : ExitCode.VerificationFailed;
     }
 
     static void Show(Terminal terminal, QuantizeResult result)

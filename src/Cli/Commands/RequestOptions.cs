@@ -85,6 +85,6 @@ sealed class RequestOptions
     }
 
     /// <summary>A word as a shell takes it.</summary>
-    static string Shell(string word) => word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || "-_./:,+=@".Contains(c))
+    public static string Shell(string word) => word.Length > 0 && word.All(c => char.IsAsciiLetterOrDigit(c) || "-_./:,+=@".Contains(c))
         ? word : $"'{word.Replace("'", @"'\''")}'";
 }

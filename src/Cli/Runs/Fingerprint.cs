@@ -19,13 +19,14 @@ static class Fingerprint
     public static List<KeyValuePair<string, string>> Of(ModelFolder model, Recipe recipe, CalibrationFiles? data, RunOptions options) =>
     [
         new("version", Product.Version),
-        new("model", Model(model)),
+        new("model", OfModel(model)),
         new("recipe", recipe.Describe()),
         new("data", data?.Fingerprint ?? "none"),
         new("target", options.Target.Name),
     ];
 
-    static string Model(ModelFolder model)
+    /// <summary>A hash of the configuration, of parts of the weights, and of what makes tokens and pixels.</summary>
+    public static string OfModel(ModelFolder model)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
         hash.AppendData(model.Files.Folder.Config.Span);

@@ -23,6 +23,12 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
     /// <summary>More unused tensors than this are counted, not listed.</summary>
     const int MostNamed = 5;
 
+    /// <summary>How the recipe was found, for the report; null where the user gave it.</summary>
+    public TradeOff? Search { get; init; }
+
+    /// <summary>Further files for the folder.</summary>
+    public IReadOnlyList<SideFile> Extra { get; init; } = [];
+
     public QuantizeResult Execute(ProgressDisplay display, CancellationToken cancellation)
     {
         var clock = Stopwatch.StartNew();
@@ -55,6 +61,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         {
             PeakActivationBytes = quantizer.PeakActivationBytes,
             SpilledBytes = quantizer.SpilledBytes,
+            Search = Search,
         };
         if (UnusedWarning(model, unused) is { } warning)
             report = report with { Warnings = [.. report.Warnings, warning] };
@@ -127,6 +134,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
 
     IEnumerable<SideFile> SideFiles(Plan plan, RunReport report) =>
     [
+        .. Extra,
         .. model.Files.Folder.SideFiles.Where(IsPartOfModel).Select(name => SideFile.Copy(model.Path, name)),
         .. ModelOptLayout.Configs(model.Files.Folder, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], recipe.KeyValues),
         SideFile.Of("README.md", Encoding.UTF8.GetBytes(ModelCard.Write(report, recipe, command))),
@@ -139,5 +147,5 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
     /// things that do not hold for the new checkpoint.
     /// </summary>
     static bool IsPartOfModel(string name) => !name.EndsWith(".jsonl", StringComparison.OrdinalIgnoreCase)
-        && !name.Equals("README.md", StringComparison.OrdinalIgnoreCase) && name is not ("report.json" or "report.html");
+        && !name.Equals("README.md", StringComparison.OrdinalIgnoreCase) && name is not ("report.json" or "report.html" or ChoiceRun.ScoresName);
 }

@@ -44,9 +44,35 @@ sealed class Attention(DecoderConfig config, int layer, RopeCache rope, Weights 
         return mixed.Reshape(x.Rows, config.Heads * config.HeadWidth);
     }
 
+    /// <summary>Back through <see cref="Mix"/> of a whole sequence; a cache format counts as if it did not round.</summary>
+    /// <param name="dMixed">[T, H · d].</param>
+    /// <returns>[T, D].</returns>
+    public Tensor MixBack(Tensor x, Pass pass, Tensor dMixed, Gradient gradient)
+    {
+        using Tensor projectedQueries = Heads(q.Forward(x), config.Heads, null), projectedKeys = Heads(k.Forward(x), config.KeyValueHeads, null);
+        using Tensor queries = queryNorm?.Forward(projectedQueries) ?? projectedQueries.Clone();
+        using Tensor keys = keyNorm?.Forward(projectedKeys) ?? projectedKeys.Clone(), values = Heads(v.Forward(x), config.KeyValueHeads, null);
+        var angles = rope.Of(pass.Positions);
+        angles.Rotate(queries);
+        angles.Rotate(keys);
+
+        using Tensor dQueries = Tensor.Empty(queries.Shape), dKeys = Tensor.Empty(keys.Shape), dValues = Tensor.Empty(values.Shape);
+        Ops.AttentionGradient.Apply(queries, keys, values, dMixed.Reshape(queries.Shape.Dimensions), mask, scale, dQueries, dKeys, dValues);
+        angles.RotateBack(dQueries);
+        angles.RotateBack(dKeys);
+        using Tensor dProjectedQueries = queryNorm?.Back(projectedQueries, dQueries) ?? dQueries;
+        using Tensor dProjectedKeys = keyNorm?.Back(projectedKeys, dKeys) ?? dKeys;
+        var dx = q.Back(x, dProjectedQueries.Reshape(x.Rows, q.Out), gradient);
+        k.Back(x, dProjectedKeys.Reshape(x.Rows, k.Out), gradient, dx);
+        return v.Back(x, dValues.Reshape(x.Rows, v.Out), gradient, dx);
+    }
+
     /// <param name="mixed">[T, H · d] F32.</param>
     /// <returns>[T, D].</returns>
     public Tensor Project(Tensor mixed) => o.Forward(mixed);
+
+    /// <summary>Back through <see cref="Project"/>.</summary>
+    public Tensor ProjectBack(Tensor mixed, Tensor dy, Gradient gradient) => o.Back(mixed, dy, gradient);
 
     Tensor Heads(Tensor projected, int heads, RmsNorm? norm)
     {

@@ -23,11 +23,14 @@ sealed class DecoderBlock : IStage
         var (inAttention, inMlp) = (Attention.Modules(weights["self_attn"].Prefix), GatedMlp.Modules(weights["mlp"].Prefix));
         Steps =
         [
-            new([], pass => pass.Input = attentionNorm.Forward(pass.Hidden)),
-            new([InputGroup.OfInput(inAttention[..3])], pass => pass.Input = attention.Mix(pass.Input!, pass)),
-            new([InputGroup.OfInput(inAttention[3])], AddAttention),
-            new([InputGroup.OfInput(inMlp[..2])], pass => pass.Input = mlp.Gate(pass.Input!)),
-            new([InputGroup.OfInput(inMlp[2])], AddMlp),
+            new([], pass => pass.Input = attentionNorm.Forward(pass.Hidden), NormBack),
+            new([InputGroup.OfInput(inAttention[..3])], pass => pass.Input = attention.Mix(pass.Input!, pass),
+                (pass, gradient) => gradient.Input = attention.MixBack(pass.Input!, pass, gradient.Input!, gradient)),
+            new([InputGroup.OfInput(inAttention[3])], AddAttention, AddAttentionBack),
+            new([InputGroup.OfInput(inMlp[..2])], pass => pass.Input = mlp.Gate(pass.Input!),
+                (pass, gradient) => gradient.Input = mlp.GateBack(pass.Input!, gradient.Input!, gradient)),
+            new([InputGroup.OfInput(inMlp[2])], AddMlp,
+                (pass, gradient) => gradient.Input = mlp.DownBack(pass.Input!, gradient.Hidden!, gradient)),
         ];
     }
 
@@ -55,6 +58,22 @@ sealed class DecoderBlock : IStage
         var x = attention.Project(pass.Input!);                     // [T, D]
         Elementwise.Add(pass.Hidden, x, x);
         (pass.Hidden, pass.Input) = (x, mlpNorm.Forward(x));
+    }
+
+    void NormBack(Pass pass, Gradient gradient)
+    {
+        using var dx = attentionNorm.Back(pass.Hidden, gradient.Input!);
+        Elementwise.AddInPlace(gradient.Hidden!, dx);
+        gradient.Input = null;
+    }
+
+    void AddAttentionBack(Pass pass, Gradient gradient)
+    {
+        using var x = attention.Project(pass.Input!);
+        Elementwise.Add(pass.Hidden, x, x);
+        using var dx = mlpNorm.Back(x, gradient.Input!);
+        Elementwise.AddInPlace(gradient.Hidden!, dx);
+        gradient.Input = attention.ProjectBack(pass.Input!, gradient.Hidden!, gradient);
     }
 
     void AddMlp(Pass pass)

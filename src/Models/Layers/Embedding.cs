@@ -9,7 +9,7 @@ sealed class Embedding(DecoderConfig config, Weights weights) : IStage
 {
     readonly Tensor table = weights.Tensor("weight", config.Vocabulary, config.Width);
 
-    public IReadOnlyList<Step> Steps => [new([], Embed)];
+    public IReadOnlyList<Step> Steps => [new([], Embed, EmbedBack)];
 
     public static StageLoader Loader(DecoderConfig config, string prefix) =>
         new(prefix, Scope.Language, [], [], [], root => new Embedding(config, root[prefix]));
@@ -23,6 +23,16 @@ sealed class Embedding(DecoderConfig config, Weights weights) : IStage
         GC.KeepAlive(this);
         pass.Hidden = x;
         pass.Observe?.Invoke(Observed.Embed, x);
+    }
+
+    /// <summary>Of the rows that are features of pictures; a table of embeddings is not quantized.</summary>
+    static void EmbedBack(Pass pass, Gradient gradient)
+    {
+        var rows = Enumerable.Range(0, pass.ImageMask?.Length ?? 0).Where(token => pass.ImageMask![token]).ToArray();
+        var d = rows.Length == 0 ? null : Tensor.Empty(rows.Length, gradient.Hidden!.Columns);
+        for (var i = 0; i < rows.Length; i++)
+            gradient.Hidden!.Row(rows[i]).CopyTo(d!.Row(i));
+        (gradient.ImageFeatures, gradient.Hidden) = (d, null);
     }
 
     static void Place(Tensor features, bool[] mask, Tensor x)

@@ -22,7 +22,20 @@ sealed class GatedMlp(Weights weights, int width, int inner)
         return inner;
     }
 
+    /// <summary>Back through <see cref="Gate"/>.</summary>
+    /// <param name="dy">[T, inner].</param>
+    /// <returns>[T, width].</returns>
+    public Tensor GateBack(Tensor x, Tensor dy, Gradient gradient)
+    {
+        using Tensor gated = gate.Forward(x), inner = up.Forward(x), dGated = Tensor.Empty(inner.Shape);
+        Ops.SwiGluGradient.Apply(gated, inner, dy, dGated, inner);
+        return up.Back(x, inner, gradient, gate.Back(x, dGated, gradient));
+    }
+
     /// <param name="inner">[T, inner] F32.</param>
     /// <returns>[T, width].</returns>
     public Tensor Down(Tensor inner) => last.Forward(inner);
+
+    /// <summary>Back through <see cref="Down"/>.</summary>
+    public Tensor DownBack(Tensor inner, Tensor dy, Gradient gradient) => last.Back(inner, dy, gradient);
 }

@@ -14,7 +14,11 @@ sealed class Head : IStage
     {
         norm = new(normWeights, config.Width, config.NormEpsilon);
         this.head = head;
-        Steps = [new([], Normalise), new(name is null ? [] : [InputGroup.OfInput(name)], Predict)];
+        Steps = 
+        [
+            new([], Normalise, NormaliseBack),
+            new(name is null ? [] : [InputGroup.OfInput(name)], Predict, PredictBack),
+        ];
     }
 
     public IReadOnlyList<Step> Steps { get; }
@@ -32,10 +36,16 @@ sealed class Head : IStage
         pass.Observe?.Invoke(Observed.Norm, pass.Input);
     }
 
+    void NormaliseBack(Pass pass, Gradient gradient) =>
+        (gradient.Hidden, gradient.Input) = (norm.Back(pass.Hidden, gradient.Input!), null);
+
     void Predict(Pass pass)
     {
         pass.Logits = head.Forward(pass.Input!);
         pass.Input = null;
         pass.Observe?.Invoke(Observed.Logits, pass.Logits);
     }
+
+    void PredictBack(Pass pass, Gradient gradient) =>
+        (gradient.Input, gradient.Logits) = (head.Back(pass.Input!, gradient.Logits!, gradient), null);
 }

@@ -1,4 +1,5 @@
 using Nibble.Tensors;
+using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Layers;
 
@@ -13,6 +14,18 @@ public sealed class Linear(ILinearWeight weight, Tensor? bias)
     public int Out => weight.Rows;
 
     public int In => weight.Columns;
+
+    /// <summary>The gradient of the input.</summary>
+    /// <param name="x">[T, in] F32: what went in.</param>
+    /// <param name="dy">[T, out] F32.</param>
+    /// <param name="sum">[T, in] that the result is added to, or null.</param>
+    public Tensor Back(Tensor x, Tensor dy, Gradient gradient, Tensor? sum = null)
+    {
+        gradient.Observe(weight, x, dy);
+        var dx = sum ?? Tensor.Empty(x.Shape);
+        LinearGradient.Apply(dy, weight, dx, add: sum is not null);
+        return dx;
+    }
 
     /// <param name="x">[T, in] F32.</param>
     /// <returns>[T, out] F32.</returns>

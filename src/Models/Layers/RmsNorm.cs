@@ -16,4 +16,14 @@ sealed class RmsNorm(Weights weights, int width, float epsilon)
         GC.KeepAlive(this);
         return y;
     }
+
+    /// <summary>The gradient of the input.</summary>
+    /// <param name="x">[..., width] F32: what went in.</param>
+    public Tensor Back(Tensor x, Tensor dy)
+    {
+        var dx = Tensor.Empty(x.Shape);
+        Ops.RmsNormGradient.Apply(x, weight, epsilon, dy, dx);
+        GC.KeepAlive(this);
+        return dx;
+    }
 }

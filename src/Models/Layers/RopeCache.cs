@@ -44,4 +44,11 @@ sealed record Angles(Tensor Cos, Tensor Sin)
         Rope.Apply(x, Cos, Sin);
         GC.KeepAlive(this);
     }
+
+    /// <summary>Turns the gradient of turned heads back, in place.</summary>
+    public void RotateBack(Tensor d)
+    {
+        RopeGradient.Apply(d, Cos, Sin);
+        GC.KeepAlive(this);
+    }
 }

@@ -94,6 +94,31 @@ static class Charts
         return svg.ToString();
     }
 
+    /// <summary>Damage against bits per weight; the chosen point is marked.</summary>
+    public static string SizeAgainstDamage(TradeOff search)
+    {
+        const double height = 280;
+        var points = search.Front.Append(search.Chosen).ToList();
+        var svg = new Svg(Width, height, "Damage against effective bits");
+        var (least, most, worst) = (points.Min(point => point.EffectiveBits), points.Max(point => point.EffectiveBits), points.Max(point => point.Score));
+        double X(double bits) => Left + (Width - Left - Right) * (bits - least) / Math.Max(most - least, 1e-9);
+        double Y(double score) => Top + (height - Top - Bottom) * (1 - score / Math.Max(worst, double.Epsilon));
+        for (var tick = 0; tick <= 4; tick++)
+        {
+            svg.Line(Left, Y(worst * tick / 4), Width - Right, Y(worst * tick / 4), "grid");
+            svg.Text(Left - 8, Y(worst * tick / 4) + 4, Format(worst * tick / 4), "end");
+            svg.Text(X(least + (most - least) * tick / 4), height - Bottom + 18, Format(least + (most - least) * tick / 4), "middle");
+        }
+        foreach (var (from, to) in search.Front.Zip(search.Front.Skip(1)))
+            svg.Line(X(from.EffectiveBits), Y(from.Score), X(to.EffectiveBits), Y(to.Score), "grid");
+        foreach (var point in search.Front)
+            svg.Circle(X(point.EffectiveBits), Y(point.Score), 2.5, "text", Tip(point));
+        svg.Circle(X(search.Chosen.EffectiveBits), Y(search.Chosen.Score), 6, "vision", "chosen\n" + Tip(search.Chosen));
+        return svg.ToString();
+
+        static string Tip(TradeOffPoint point) => $"{Format(point.EffectiveBits)} bits, {point.Bytes:N0} bytes\nscore {Format(point.Score)}";
+    }
+
     /// <summary>Seconds of every stage: running samples, then quantizing.</summary>
     public static string Timeline(IReadOnlyList<StageReport> stages)
     {

@@ -21,6 +21,8 @@ public static class HtmlReport
         Section(page, "Error by module", Charts.Errors(modules),
             "‖difference‖² / ‖original‖². Outputs are measured on calibration inputs with activations rounded as the format says.",
             ("weight", "weight"), ("text", "output on text"), ("vision", "output on vision"));
+        if (report.Search is { } search)
+            Section(page, "Size against damage", Charts.SizeAgainstDamage(search), Proof(search), ("text", "best at its size"), ("vision", "chosen"));
         Section(page, "Formats", Charts.Allocation(modules), "One cell a module; what is not listed stays as it was.");
         Section(page, "Largest inputs", Charts.Activations(modules),
             "Largest magnitude seen in calibration. Where text and vision differ much, one scale has to serve both.",
@@ -49,6 +51,10 @@ public static class HtmlReport
         void Figure(string name, string value) =>
             page.Append($"<div><b>{Svg.Escape(value)}</b><span>{Svg.Escape(name)}</span></div>");
     }
+
+    static string Proof(TradeOff search) => $"Damage ({search.Method} score) over bits per weight. " + (search.LowerBound >= search.Chosen.Score
+        ? "The choice is proven to be the best within its limit."
+        : $"No choice within the limit is below {Number(search.LowerBound)}; this one has {Number(search.Chosen.Score)}.");
 
     static void Section(StringBuilder page, string title, string chart, string note, params (string Style, string Name)[] legend)
     {

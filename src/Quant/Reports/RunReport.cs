@@ -18,6 +18,10 @@ public sealed record RunReport(
     long BytesBefore, long BytesAfter, double Seconds, long PeakBytes, long PeakActivationBytes, long SpilledBytes, bool Resumed,
     IReadOnlyList<StageReport> Stages, IReadOnlyList<string> KeptModules, IReadOnlyList<string> Warnings)
 {
+    /// <summary>How the formats were chosen; null where the recipe said it.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public TradeOff? Search { get; init; }
+
     [JsonIgnore]
     public IEnumerable<ModuleReport> Modules => Stages.SelectMany(stage => stage.Modules);
 }

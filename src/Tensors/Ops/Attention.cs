@@ -83,7 +83,7 @@ public static class Attention
             }
     }
 
-    static void Check(Tensor q, Tensor k, Tensor v, Tensor y)
+    internal static void Check(Tensor q, Tensor k, Tensor v, Tensor y)
     {
         Expect.Type(q, DType.F32);
         Expect.Type(k, DType.F32);

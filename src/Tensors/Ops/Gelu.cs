@@ -50,32 +50,36 @@ public static class Gelu
     internal readonly struct Lane : IUnary
     {
         [MethodImpl(MethodImplOptions.AggressiveInlining)]
-        public static V Value<V>(V x) where V : struct, IFloats<V>
-        {
-            const float Furthest = 14.5f; // z = 10.25
-            const float Slope = 0.24748737f; // 0.35 / √2
+        public static V Value<V>(V x) where V : struct, IFloats<V> => x * Normal(x, out _);
+    }
 
-            var magnitude = V.Clamp(V.Abs(x), 0, Furthest);
-            var t = V.Broadcast(1) / V.MultiplyAdd(magnitude, V.Broadcast(Slope), V.Broadcast(1));
-            var p = V.Broadcast(3.8821930e-2f);
-            p = V.MultiplyAdd(p, t, V.Broadcast(-1.6128190e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.8717664e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(-3.5602301e-2f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(9.3847467e-2f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.4221622e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.5257257e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.8758961e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.9717817e-1f));
-            p = V.MultiplyAdd(p, t, V.Broadcast(1.9748160e-1f));
+    /// <summary>Φ(x), the distribution of the normal; and e^(-x²/2).</summary>
+    [MethodImpl(MethodImplOptions.AggressiveInlining)]
+    internal static V Normal<V>(V x, out V gauss) where V : struct, IFloats<V>
+    {
+        const float Furthest = 14.5f; // z = 10.25
+        const float Slope = 0.24748737f; // 0.35 / √2
 
-            // e^(-x²/2) with the rounding error of x² put back: in the tail it is a large part of the result.
-            var square = magnitude * magnitude;
-            var lost = V.MultiplyAdd(magnitude, magnitude, V.Broadcast(0) - square);
-            var gauss = Exponential.Value(V.Broadcast(-0.5f) * square);
-            gauss = V.MultiplyAdd(V.Broadcast(-0.5f) * lost, gauss, gauss);
+        var magnitude = V.Clamp(V.Abs(x), 0, Furthest);
+        var t = V.Broadcast(1) / V.MultiplyAdd(magnitude, V.Broadcast(Slope), V.Broadcast(1));
+        var p = V.Broadcast(3.8821930e-2f);
+        p = V.MultiplyAdd(p, t, V.Broadcast(-1.6128190e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.8717664e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(-3.5602301e-2f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(9.3847467e-2f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.4221622e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.5257257e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.8758961e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.9717817e-1f));
+        p = V.MultiplyAdd(p, t, V.Broadcast(1.9748160e-1f));
 
-            var half = V.Broadcast(0.5f) * (gauss * t * p);
-            return x * V.Select(V.Less(x, V.Broadcast(0)), half, V.Broadcast(1) - half);
-        }
+        // e^(-x²/2) with the rounding error of x² put back: in the tail it is a large part of the result.
+        var square = magnitude * magnitude;
+        var lost = V.MultiplyAdd(magnitude, magnitude, V.Broadcast(0) - square);
+        gauss = Exponential.Value(V.Broadcast(-0.5f) * square);
+        gauss = V.MultiplyAdd(V.Broadcast(-0.5f) * lost, gauss, gauss);
+
+        var half = V.Broadcast(0.5f) * (gauss * t * p);
+        return V.Select(V.Less(x, V.Broadcast(0)), half, V.Broadcast(1) - half);
     }
 }

@@ -20,9 +20,9 @@ sealed class PatchMerger : IStage
         outer = mlp.Linear("2", config.OutWidth, config.UnitWidth);
         Steps =
         [
-            new([], Unite),
-            new([InputGroup.OfInput($"{mlp.Prefix}.0")], Widen),
-            new([InputGroup.OfInput($"{mlp.Prefix}.2")], Project),
+            new([], Unite, UniteBack),
+            new([InputGroup.OfInput($"{mlp.Prefix}.0")], Widen, WidenBack),
+            new([InputGroup.OfInput($"{mlp.Prefix}.2")], Project, ProjectBack),
         ];
     }
 
@@ -57,5 +57,28 @@ sealed class PatchMerger : IStage
         pass.Observe?.Invoke(Observed.Projector, features);
         (pass.ImageFeatures, pass.Input) = (tower.Layout(pass).ToReadingOrder(features), null);
         pass.Observe?.Invoke(Observed.ImageFeatures, pass.ImageFeatures);
+    }
+
+    void ProjectBack(Pass pass, Gradient gradient)
+    {
+        if (pass.Input is not { } hidden || gradient.ImageFeatures is not { } dFeatures)
+            return;
+        using var dy = tower.Layout(pass).ToWindows(dFeatures, 1);
+        (gradient.Input, gradient.ImageFeatures) = (outer.Back(hidden, dy, gradient), null);
+    }
+
+    void WidenBack(Pass pass, Gradient gradient)
+    {
+        if (gradient.Input is not { } dHidden)
+            return;
+        using var widened = inner.Forward(pass.Input!);
+        Ops.GeluGradient.Apply(widened, dHidden, widened);
+        gradient.Input = inner.Back(pass.Input!, widened, gradient);
+    }
+
+    void UniteBack(Pass pass, Gradient gradient)
+    {
+        if (gradient.Input is { } dUnits)
+            (gradient.Hidden, gradient.Input) = (norm.Back(pass.Hidden, dUnits.Reshape(pass.Hidden.Shape.Dimensions)), null);
     }
 }

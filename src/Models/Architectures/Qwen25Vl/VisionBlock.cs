@@ -27,11 +27,12 @@ sealed class VisionBlock : IStage
         var inMlp = GatedMlp.Modules(weights["mlp"].Prefix);
         Steps =
         [
-            With([], pass => pass.Input = attentionNorm.Forward(pass.Hidden)),
-            With([$"{weights["attn"].Prefix}.qkv"], pass => pass.Input = Mix(pass.Input!, tower.Layout(pass))),
-            With([$"{weights["attn"].Prefix}.proj"], AddAttention),
-            With(inMlp[..2], pass => pass.Input = mlp.Gate(pass.Input!)),
-            With(inMlp[2..], AddMlp),
+            With([], pass => pass.Input = attentionNorm.Forward(pass.Hidden), NormBack),
+            With([$"{weights["attn"].Prefix}.qkv"], pass => pass.Input = Mix(pass.Input!, tower.Layout(pass)), MixBack),
+            With([$"{weights["attn"].Prefix}.proj"], AddAttention, AddAttentionBack),
+            With(inMlp[..2], pass => pass.Input = mlp.Gate(pass.Input!),
+                (pass, gradient) => gradient.Input = mlp.GateBack(pass.Input!, gradient.Input!, gradient)),
+            With(inMlp[2..], AddMlp, (pass, gradient) => gradient.Input = mlp.DownBack(pass.Input!, gradient.Hidden!, gradient)),
         ];
     }
 
@@ -53,18 +54,40 @@ sealed class VisionBlock : IStage
     }
 
     /// <summary>A step that passes by samples without pictures.</summary>
-    static Step With(IReadOnlyList<string> modules, Action<Pass> run) =>
-        new(modules.Count == 0 ? [] : [InputGroup.OfInput(modules)], pass =>
-        {
-            if (pass.Sample.Images.Count > 0)
-                run(pass);
-        });
+    static Step With(IReadOnlyList<string> modules, Action<Pass> run, Action<Pass, Gradient> back) =>
+        new(modules.Count == 0 ? [] : [InputGroup.OfInput(modules)],
+            pass =>
+            {
+                if (pass.Sample.Images.Count > 0)
+                    run(pass);
+            },
+            (pass, gradient) =>
+            {
+                if (pass.Sample.Images.Count > 0)
+                    back(pass, gradient);
+            });
 
     void AddAttention(Pass pass)
     {
         var x = projection.Forward(pass.Input!);                    // [patches, Dv]
         Ops.Elementwise.Add(pass.Hidden, x, x);
         (pass.Hidden, pass.Input) = (x, mlpNorm.Forward(x));
+    }
+
+    void NormBack(Pass pass, Gradient gradient)
+    {
+        using var dx = attentionNorm.Back(pass.Hidden, gradient.Input!);
+        Ops.Elementwise.AddInPlace(gradient.Hidden!, dx);
+        gradient.Input = null;
+    }
+
+    void AddAttentionBack(Pass pass, Gradient gradient)
+    {
+        using var x = projection.Forward(pass.Input!);
+        Ops.Elementwise.Add(pass.Hidden, x, x);
+        using var dx = mlpNorm.Back(x, gradient.Input!);
+        Ops.Elementwise.AddInPlace(gradient.Hidden!, dx);
+        gradient.Input = projection.Back(pass.Input!, gradient.Hidden!, gradient);
     }
 
     void AddMlp(Pass pass)
@@ -74,6 +97,27 @@ sealed class VisionBlock : IStage
         (pass.Hidden, pass.Input) = (y, null);
         pass.Observe?.Invoke(Observed.VisionLayer(layer), y);
     }
+
+    void MixBack(Pass pass, Gradient gradient)
+    {
+        var (x, layout) = (pass.Input!, tower.Layout(pass));
+        using var fused = qkv.Forward(x);
+        using Tensor queries = Part(fused, 0), keys = Part(fused, 1), values = Part(fused, 2);
+        layout.Angles.Rotate(queries);
+        layout.Angles.Rotate(keys);
+
+        using Tensor dQueries = Tensor.Empty(queries.Shape), dKeys = Tensor.Empty(keys.Shape), dValues = Tensor.Empty(values.Shape);
+        Ops.AttentionGradient.Apply(queries, keys, values, gradient.Input!.Reshape(queries.Shape.Dimensions), Mask(layout),
+            1 / MathF.Sqrt(width / heads), dQueries, dKeys, dValues);
+        layout.Angles.RotateBack(dQueries);
+        layout.Angles.RotateBack(dKeys);
+        for (var row = 0; row < fused.Rows; row++)
+            foreach (var (index, part) in ((Tensor[])[dQueries, dKeys, dValues]).Index())
+                part.Slice(row, 1).Span<float>().CopyTo(fused.Row(row).Slice(index * width, width));
+        gradient.Input = qkv.Back(x, fused, gradient);
+    }
+
+    Ops.AttentionMask Mask(VisionLayout layout) => overPictures ? layout.WithinPictures : layout.WithinWindows;
 
     Tensor Mix(Tensor x, VisionLayout layout)
     {
@@ -85,8 +129,7 @@ sealed class VisionBlock : IStage
         layout.Angles.Rotate(keys);
 
         var mixed = Tensor.Empty(queries.Shape);
-        var mask = overPictures ? layout.WithinPictures : layout.WithinWindows;
-        Ops.Attention.Apply(queries, keys, values, mixed, mask, 1 / MathF.Sqrt(width / heads));
+        Ops.Attention.Apply(queries, keys, values, mixed, Mask(layout), 1 / MathF.Sqrt(width / heads));
         return mixed.Reshape(x.Rows, width);
     }
 
