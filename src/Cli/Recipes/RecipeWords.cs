@@ -29,6 +29,12 @@ static class RecipeWords
             settings.Take(preset);
             return FormatPresets.SchemeOf(preset);
         }
+        return FindScheme(name, bad);
+    }
+
+    /// <summary>The same where no algorithm can be chosen by the name.</summary>
+    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
+    {
         var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, FormatNames)}");
         return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
             ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
