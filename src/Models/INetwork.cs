@@ -109,6 +109,15 @@ public sealed record StageLoader(
 
     /// <summary>Modules that are one matrix to runtimes, so that their weights have one scale in every format with a scale of the whole.</summary>
     public IReadOnlyList<IReadOnlyList<string>> SharedWeights { get; init; } = [];
+
+    /// <summary>The modules whose inputs have one scale with those of this one, itself included.</summary>
+    public IReadOnlyList<string> SharingInput(string module) => Containing(SharedInputs, module);
+
+    /// <summary>The modules whose weights have one scale with this one in every format, itself included.</summary>
+    public IReadOnlyList<string> SharingWeight(string module) => Containing(SharedWeights, module);
+
+    static IReadOnlyList<string> Containing(IReadOnlyList<IReadOnlyList<string>> groups, string module) =>
+        groups.FirstOrDefault(members => members.Contains(module)) ?? [module];
 }
 
 /// <summary>A network as published, cut into stages. It has no weights and can be loaded from several sources.</summary>
