@@ -197,7 +197,9 @@ sealed class SequentialStage : IDisposable
         var packed = new PackedWeight(result.Weight, module.Scheme!.Activation, inputScale ?? 1);
         modules.Replace(module.Name, packed);
         finished.Add(new QuantizedModule(module, result.Weight, inputScale));
-        var (before, after) = (original.Layers.GetValueOrDefault(module.Name), quantized.Layers.GetValueOrDefault(module.Name));
+        var after = quantized.Layers.GetValueOrDefault(module.Name);
+        var routed = loader.SharingInput(module.Name).Count > 1; // the two models send other tokens: measured on those that come now
+        var before = routed ? after : original.Layers.GetValueOrDefault(module.Name);
         return new ModuleReport(
             module.Name, module.Scope.ToString().ToLowerInvariant(), module.Scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
             result.Weight.Bytes, Errors.OfWeight(weight, packed),
