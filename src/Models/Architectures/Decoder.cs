@@ -6,7 +6,7 @@ namespace Nibble.Models.Architectures;
 
 /// <summary>The language half of a network: embedding, pre-norm blocks, final norm and head.</summary>
 /// <remarks>
-/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388; dense or with experts) are this network
+/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388; also with experts) are this network
 /// with other numbers in <see cref="DecoderConfig"/>; biases are where the checkpoint has them.
 /// </remarks>
 sealed class Decoder

@@ -65,7 +65,8 @@ sealed class DecoderBlock : IStage
         {
             SharedInputs = [first, last],
             SharedWeights = gates,
-            Sources = [attentionInput, .. gates.Zip(last, (gate, down) => new InputSource([down], Producer: gate[1]))], // the router has the norm's output too
+            // The router has the norm's output too, so factors of the first modules' inputs cannot be moved there.
+            Sources = [attentionInput, .. gates.Zip(last, (gate, down) => new InputSource([down], Producer: gate[1]))],
         };
     }
 

@@ -68,7 +68,8 @@ public class MoeExpertsTests
 
         void Compare(IReadOnlyList<InputGroup> groups, Func<int, float[]> expected)
         {
-            Assert.Equal(Enumerable.Range(0, 4).Select(expert => (string[])[$"x.{expert}.gate_proj", $"x.{expert}.up_proj"]), groups.Select(group => group.Modules));
+            Assert.Equal(Enumerable.Range(0, 4).Select(expert => (string[])[$"x.{expert}.gate_proj", $"x.{expert}.up_proj"]),
+                groups.Select(group => group.Modules));
             Assert.Equal([[2], [0, 1], null, [0, 1, 2]], groups.Select(group => group.Rows(pass)?.Tokens));
             foreach (var group in groups)
                 if (group.Rows(pass) is { } rows)
