@@ -54,8 +54,8 @@ public sealed record Step(IReadOnlyList<InputGroup> Inputs, Action<Pass> Run, Ac
 public interface IStage
 {
     /// <summary>
-    /// The stage cut before every group of modules. Between two steps all there is of a sample is <see cref="Pass.Hidden"/> and
-    /// <see cref="Pass.Input"/>.
+    /// The stage cut before every group of modules. Between two steps all there is of a sample is <see cref="Pass.Hidden"/>,
+    /// <see cref="Pass.Input"/> and <see cref="Pass.Routes"/>.
     /// </summary>
     IReadOnlyList<Step> Steps { get; }
 
@@ -104,6 +104,24 @@ public sealed record StageLoader(
 {
     /// <summary>Inputs whose channels can be scaled where they come from; a module that is not among them keeps its factors.</summary>
     public IReadOnlyList<InputSource> Sources { get; init; } = [];
+
+    /// <summary>
+    /// Modules whose inputs get one scale, because runtimes multiply them with the rows of the same tensor: all first modules of a
+    /// layer's experts, and all last ones. A module in none has its own, or that of its group.
+    /// </summary>
+    public IReadOnlyList<IReadOnlyList<string>> SharedInputs { get; init; } = [];
+
+    /// <summary>Modules that are one matrix to runtimes, so that their weights have one scale in every format with a scale of the whole.</summary>
+    public IReadOnlyList<IReadOnlyList<string>> SharedWeights { get; init; } = [];
+
+    /// <summary>The modules whose inputs have one scale with those of this one, itself included.</summary>
+    public IReadOnlyList<string> SharingInput(string module) => Containing(SharedInputs, module);
+
+    /// <summary>The modules whose weights have one scale with this one in every format, itself included.</summary>
+    public IReadOnlyList<string> SharingWeight(string module) => Containing(SharedWeights, module);
+
+    static IReadOnlyList<string> Containing(IReadOnlyList<IReadOnlyList<string>> groups, string module) =>
+        groups.FirstOrDefault(members => members.Contains(module)) ?? [module];
 }
 
 /// <summary>A network as published, cut into stages. It has no weights and can be loaded from several sources.</summary>

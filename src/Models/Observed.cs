@@ -26,6 +26,8 @@ public static class Observed
     /// <summary>[T, D] after the final norm; [1, D] where only the last logits were wanted.</summary>
     public const string Norm = "norm";
 
+    const string RouterLogitsSuffix = ".router_logits", ExpertsSuffix = ".experts", ExpertWeightsSuffix = ".expert_weights";
+
     /// <summary>[T, V], or [1, V] where only the last logits were wanted.</summary>
     public const string Logits = "logits";
 
@@ -34,6 +36,15 @@ public static class Observed
 
     /// <summary>[T, D] after this block of the language model, before the final norm.</summary>
     public static string Layer(int index) => string.Create(CultureInfo.InvariantCulture, $"layers.{index}");
+
+    /// <summary>[T, E]: what the router of this layer gives every expert, before the softmax.</summary>
+    public static string RouterLogits(int layer) => Layer(layer) + RouterLogitsSuffix;
+
+    /// <summary>[T, K]: the experts chosen for every token, ascending.</summary>
+    public static string Experts(int layer) => Layer(layer) + ExpertsSuffix;
+
+    /// <summary>[T, K]: what the outputs of those experts are multiplied with.</summary>
+    public static string ExpertWeights(int layer) => Layer(layer) + ExpertWeightsSuffix;
 
     /// <summary>
     /// What a recorded tensor of this name is here, or null where no stage observes such a thing. Understands the names above,
@@ -50,6 +61,9 @@ public static class Observed
         Logits => new(Logits, null),
         "last_logits" => new(Logits, 1),
         _ when Number(recorded, "layers.") is { } layer => new(Layer(layer), null),
+        _ when Number(recorded, "layers.", RouterLogitsSuffix) is { } layer => new(RouterLogits(layer), null),
+        _ when Number(recorded, "layers.", ExpertsSuffix) is { } layer => new(Experts(layer), null),
+        _ when Number(recorded, "layers.", ExpertWeightsSuffix) is { } layer => new(ExpertWeights(layer), null),
         _ when Number(recorded, "hidden_") is { } layer => new(Layer(layer), null),
         _ when Number(recorded, "vision.layers.") is { } layer => new(VisionLayer(layer), null),
         _ when Number(recorded, "vision_hidden_") is { } layer => new(VisionLayer(layer), null),
@@ -57,7 +71,9 @@ public static class Observed
         _ => null,
     };
 
-    static int? Number(string text, string prefix) =>
-        text.StartsWith(prefix, StringComparison.Ordinal) &&
-        int.TryParse(text.AsSpan(prefix.Length), NumberStyles.None, CultureInfo.InvariantCulture, out var number) ? number : null;
+    static int? Number(string text, string prefix, string suffix = "") =>
+        text.StartsWith(prefix, StringComparison.Ordinal) && text.EndsWith(suffix, StringComparison.Ordinal) &&
+        text.Length >= prefix.Length + suffix.Length && int.TryParse(
+            text.AsSpan(prefix.Length, text.Length - prefix.Length - suffix.Length), NumberStyles.None, CultureInfo.InvariantCulture,
+            out var number) ? number : null;
 }

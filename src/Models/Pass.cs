@@ -32,6 +32,7 @@ public sealed class Pass(Sample sample, KvCache? cache)
     {
         Hidden = Hidden?.Clone()!,
         Input = Input?.Clone(),
+        Routes = Routes,
         ImageFeatures = ImageFeatures?.Clone(),
         Positions = Positions,
         ImageMask = ImageMask,
@@ -44,8 +45,13 @@ public sealed class Pass(Sample sample, KvCache? cache)
     /// <summary>[T, D]: the residual stream of the language model, or [patches, Dv] while in the vision tower.</summary>
     public Tensor Hidden { get; set; } = null!;
 
-    /// <summary>[T, in]: what the next modules of a stage are multiplied with; null between stages.</summary>
+    /// <summary>
+    /// [T, in]: what the next modules of a stage are multiplied with, or the inner rows of all experts; null between stages.
+    /// </summary>
     public Tensor? Input { get; set; }
+
+    /// <summary>Which experts the tokens go through; null between stages, and where a stage has no experts.</summary>
+    public Routes? Routes { get; set; }
 
     /// <summary>[image tokens, D]: features to be written into the placeholders; null without pictures.</summary>
     public Tensor? ImageFeatures { get; set; }

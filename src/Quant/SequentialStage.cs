@@ -144,7 +144,7 @@ sealed class SequentialStage : IDisposable
         var statistics = quantized.Layers.GetValueOrDefault(originalGroup.Modules[0]);
         foreach (var rounded in planned.GroupBy(module => module.Scheme!.Activation))
         {
-            float? inputScale = rounded.Key is { NeedsAmax: true } ? rounded.Key.Scale(statistics?.Amax ?? 0) : null;
+            float? inputScale = rounded.Key is { NeedsAmax: true } ? rounded.Key.Scale(quantized.Amax(loader, planned[0].Name)) : null;
             using var sums = new MomentSums(planned[0].Columns, options,
                 statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
             Sum(sums, originalGroup, quantizedGroup, x => Round(x, rounded.Key, inputScale ?? 1));
@@ -152,12 +152,15 @@ sealed class SequentialStage : IDisposable
             foreach (var fused in rounded.GroupBy(module => (module.Scheme!.Weight, Fused: string.Join(' ', module.Group))))
             {
                 var layers = fused.Select(module => new LayerContext(module.Name, tensors.Load(module.Weight.Name), moments)).ToList();
-                var results = Compensation.Quantize(layers, fused.Key.Weight, sums.Options, fused.Key.Weight.FusedModulesShareScale);
+                var results = Compensation.Quantize(layers, fused.Key.Weight, sums.Options, ShareScale(fused));
                 foreach (var (module, result) in fused.Zip(results))
                     yield return Finish(module, result, inputScale);
             }
         }
     }
+
+    bool ShareScale(IEnumerable<PlannedModule> fused) => fused.First().Scheme!.Weight is var format
+        && (format.FusedModulesShareScale || format.HasTensorScale && loader.SharingWeight(fused.First().Name).Count > 1);
 
     /// <summary>Gathers the moments of a group over all samples.</summary>
     void Sum(MomentSums sums, InputGroup originalGroup, InputGroup quantizedGroup, Func<Tensor, Tensor> round)
@@ -194,7 +197,9 @@ sealed class SequentialStage : IDisposable
         var packed = new PackedWeight(result.Weight, module.Scheme!.Activation, inputScale ?? 1);
         modules.Replace(module.Name, packed);
         finished.Add(new QuantizedModule(module, result.Weight, inputScale));
-        var (before, after) = (original.Layers.GetValueOrDefault(module.Name), quantized.Layers.GetValueOrDefault(module.Name));
+        var after = quantized.Layers.GetValueOrDefault(module.Name);
+        var routed = loader.SharingInput(module.Name).Count > 1; // the two models send other tokens: measured on those that come now
+        var before = routed ? after : original.Layers.GetValueOrDefault(module.Name);
         return new ModuleReport(
             module.Name, module.Scope.ToString().ToLowerInvariant(), module.Scheme.Name, module.Rows, module.Columns, module.Weight.Bytes,
             result.Weight.Bytes, Errors.OfWeight(weight, packed),

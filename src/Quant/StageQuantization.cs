@@ -1,3 +1,4 @@
+using Nibble.Models;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
@@ -10,6 +11,7 @@ namespace Nibble.Quant;
 sealed class StageQuantization
 {
     readonly Plan plan;
+    readonly StageLoader stage;
     readonly ITensorSource tensors;
     readonly ObservedInputs inputs;
     readonly ObservedKeyValues keyValues;
@@ -20,11 +22,11 @@ sealed class StageQuantization
     /// <param name="inputs">What modules are multiplied with in the original model.</param>
     /// <param name="moments">The same where inputs are rounded already, if weights are chosen by that.</param>
     public StageQuantization(
-        Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
+        Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
     {
-        (this.plan, this.tensors, this.inputs, this.keyValues) = (plan, tensors, inputs, keyValues);
+        (this.plan, this.stage, this.tensors, this.inputs, this.keyValues) = (plan, stage, tensors, inputs, keyValues);
         equalisation = new StageEqualisation(plan, tensors, inputs);
-        rounding = new WeightRounding(plan, tensors, moments, equalisation);
+        rounding = new WeightRounding(plan, stage, tensors, moments, equalisation);
     }
 
     /// <exception cref="QuantizationException">A weight is NaN or infinite.</exception>
@@ -83,7 +85,7 @@ sealed class StageQuantization
         { Notes = notes };
     }
 
-    /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
+    /// <summary>Fused modules have the same input; the experts of a layer share a scale.</summary>
     public float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
-        : inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
+        : inputs.Amax(stage, module.Name);
 }

@@ -46,7 +46,7 @@ sealed class StageRun(
         using var rounded = plan.SeesRoundedInputs
             ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan.Recipe, watched[name])) : null;
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
-        var quantization = new StageQuantization(plan, tensors, inputs, keyValues, rounded ?? inputs);
+        var quantization = new StageQuantization(plan, stage, tensors, inputs, keyValues, rounded ?? inputs);
         var clock = Stopwatch.StartNew();
         if (streams is not null)
         {

@@ -1,3 +1,4 @@
+using Nibble.Models;
 using Nibble.Quant.Algorithms.Equalisation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
@@ -23,7 +24,8 @@ sealed record Prepared(Tensor Matrix, Tensor Rest, LowRank? LowRank, bool Owned)
 }
 
 /// <summary>Chooses the scales of the weights of one stage and makes their codes.</summary>
-sealed class WeightRounding(Plan plan, ITensorSource tensors, ObservedInputs inputs, StageEqualisation equalisation)
+sealed class WeightRounding(
+    Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs, StageEqualisation equalisation)
 {
     readonly Dictionary<string, float> amax = [];
     readonly Dictionary<string, (float? Tensor, Tensor? Blocks)> clips = [];
@@ -130,7 +132,8 @@ sealed class WeightRounding(Plan plan, ITensorSource tensors, ObservedInputs inp
 
     /// <summary>The largest magnitude of the weight, or of all weights it is fused with where runtimes want one scale for them.</summary>
     float SharedAmax(PlannedModule module) =>
-        plan.Recipe.Algorithm == Algorithm.Rtn || !module.Scheme!.Weight.FusedModulesShareScale ? AmaxOf(module)
+        plan.Recipe.Algorithm == Algorithm.Rtn
+            || !module.Scheme!.Weight.FusedModulesShareScale && stage.SharingWeight(module.Name).Count == 1 ? AmaxOf(module)
             : plan.Modules.Where(other => module.Group.Contains(other.Name) && other.Scheme is not null).Max(AmaxOf);
 
     float AmaxOf(PlannedModule module)

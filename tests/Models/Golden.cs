@@ -38,10 +38,13 @@ sealed class Golden : IDisposable
 
     public Tensor Tensor(string name) => expected.Load(name);
 
-    /// <summary>A recorded F32 tensor; for one of rank 3, only this entry of its first dimension.</summary>
+    /// <summary>A recorded tensor, integers as F32; for one of rank 3, only this entry of its first dimension.</summary>
     public Tensor Floats(string name, int batch = 0)
     {
         var tensor = expected.Load(name);
+        if (tensor.DType == DType.I64)
+            tensor = Nibble.Tensors.Tensor.From(
+                [.. tensor.Span<long>().ToArray().Select(value => (float)value)], tensor.Shape.Dimensions);
         return tensor.Shape.Rank < 3 ? tensor
             : tensor.Slice(batch, 1).Reshape(tensor.Shape.Dimensions[1..]);
     }

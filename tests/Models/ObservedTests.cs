@@ -9,6 +9,9 @@ public class ObservedTests
     [InlineData("inputs_embeds", "embed", null)]
     [InlineData("layers.12", "layers.12", null)]
     [InlineData("hidden_12", "layers.12", null)]
+    [InlineData("layers.3.router_logits", "layers.3.router_logits", null)]
+    [InlineData("layers.3.experts", "layers.3.experts", null)]
+    [InlineData("layers.3.expert_weights", "layers.3.expert_weights", null)]
     [InlineData("norm", "norm", null)]
     [InlineData("logits", "logits", null)]
     [InlineData("last_logits", "logits", 1)]
@@ -24,6 +27,6 @@ public class ObservedTests
 
     [Theory]
     [InlineData("input_ids"), InlineData("hidden_"), InlineData("hidden_-1"), InlineData("hidden_1x"), InlineData("")]
-    [InlineData("layers.99999999999"), InlineData("layers.0.router_logits")]
+    [InlineData("layers.99999999999"), InlineData("layers.0.router"), InlineData("layers..experts")]
     public void Other_names_are_not(string recorded) => Assert.Null(Observed.Find(recorded));
 }

@@ -8,7 +8,7 @@ namespace Nibble.Tests.Models;
 /// <summary>What the streaming quantizer relies on: the lists of a stage, its purity, many samples through one stage.</summary>
 public class StageTests
 {
-    public static TheoryData<string> Models => ["llama", "llama_tied", "mistral", "qwen2", "qwen3", "qwen2_5_vl"];
+    public static TheoryData<string> Models => ["llama", "llama_tied", "mistral", "qwen2", "qwen3", "qwen2_5_vl", "qwen3_moe", "qwen3_moe_nonorm"];
 
     [Theory, MemberData(nameof(Models))]
     public void Lists_are_what_a_stage_loads_and_uses(string model)
@@ -53,6 +53,27 @@ public class StageTests
         Scope[] scopes = [.. Enumerable.Repeat(Scope.Vision, 4), Scope.Projector, .. Enumerable.Repeat(Scope.Language, 4)];
         Assert.Equal(scopes, golden.Network.Stages.Select(loader => loader.Scope));
         Assert.Equal(golden.Network.Stages.Where(loader => loader.Scope == Scope.Language), golden.Network.LanguageStages);
+    }
+
+    [Fact]
+    public void Lists_of_a_block_with_experts_and_of_one_without()
+    {
+        using var golden = Golden.Model("qwen3_moe_nonorm");
+        var stages = golden.Network.Stages.ToDictionary(loader => loader.Name);
+        Assert.Equal(7, stages["model.layers.0"].Modules.Count);
+        Assert.Empty(stages["model.layers.0"].SharedInputs);
+        Assert.Empty(stages["model.layers.0"].SharedWeights);
+
+        var block = stages["model.layers.1"];
+        string[][] gates = [.. Enumerable.Range(0, 8).Select(Gates)];
+        string[] downs = [.. Enumerable.Range(0, 8).Select(expert => $"model.layers.1.mlp.experts.{expert}.down_proj")];
+        Assert.Equal([.. block.Modules.Take(4), .. gates.SelectMany(gate => gate), .. downs], block.Modules);
+        Assert.Equal(gates, block.Groups.Skip(1));
+        Assert.Equal([[.. gates.SelectMany(gate => gate)], downs], block.SharedInputs);
+        Assert.Equal(gates, block.SharedWeights);
+
+        static string[] Gates(int expert) =>
+            [$"model.layers.1.mlp.experts.{expert}.gate_proj", $"model.layers.1.mlp.experts.{expert}.up_proj"];
     }
 
     [Theory, InlineData("llama_tied"), InlineData("qwen3")]

@@ -14,11 +14,17 @@ static class ModelOptFakeQuant
     const float LargestE4M3 = 448, LargestE2M1 = 6;
 
     /// <summary>A copy [out, in] F32, rounded.</summary>
-    public static Tensor Weights(Tensor weight, WeightFormat format)
+    /// <param name="others">Matrices that are one with it: gate and up of an expert are one tensor, elsewhere there are none.</param>
+    public static Tensor Weights(Tensor weight, WeightFormat format, params ReadOnlySpan<Tensor> others)
     {
         var simulated = Nibble.Tensors.Convert.ToF32(weight);
         var all = simulated.Span<float>();
         var peak = Peak(all);
+        foreach (var other in others)
+        {
+            using var floats = Nibble.Tensors.Convert.ToF32(other);
+            peak = Math.Max(peak, Peak(floats.Span<float>()));
+        }
         if (format is Fp8Blocks)
         {
             Blocks(simulated);
@@ -36,7 +42,7 @@ static class ModelOptFakeQuant
         switch (format)
         {
             case Fp8 or Fp8PerChannel:
-                var scale = 1 / Peak(group) * LargestE4M3; // torch divides a number by a tensor as reciprocal times number
+                var scale = 1 / (format is Fp8 ? peak : Peak(group)) * LargestE4M3; // torch divides a number by a tensor as reciprocal times number
                 foreach (ref var x in group)
                     x = E4M3(x * scale) * (1 / scale);
                 break;

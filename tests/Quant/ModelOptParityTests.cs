@@ -27,7 +27,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const int MostNudges = 12;
 
     /// <summary>
-    /// The rms error of the written codes over that of the simulation: 0.975 to 1.167 measured over 4 to 27 tokens, 1.278 over
+    /// The rms error of the written codes over that of the simulation: 0.943 to 1.167 measured over 4 to 27 tokens, 1.278 over
     /// the four tokens left of one NVFP4 recording.
     /// </summary>
     const double LargestRatio = 1.4;
@@ -35,7 +35,8 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     /// <summary>
     /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where
     /// both round alike it is noise; FP8 and the integers differ in ties only; MXFP4 has many ties that it rounds toward zero;
-    /// NVFP4 shares its scale among fused matrices only on export, which moves every code of the others.
+    /// NVFP4 shares its scale among fused matrices only on export, which moves every code of the others; gate and up of an expert
+    /// are one tensor there and share it in both.
     /// </summary>
     static double LargestShare(string preset) => preset switch
     {
@@ -45,7 +46,8 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         "w4a8_mxfp4_fp8" => 0.3,                  // 0.23
         "int8" => 0.5,                            // 0.39: an activation on the edge
         "fp8_per_channel_per_token" => 0.5,       // 0.42: every row has a scale, so ties of its own
-        "mxfp4" => 0.6,                           // 0.50
+        "nvfp4_experts_only" or "mamba_moe_nvfp4_conservative" or "mamba_moe_fp8_aggressive" => 1e-4, // 1.8e-5: nothing else is shared
+        "mxfp4" => 0.6,                           // 0.51
         "w4a8_nvfp4_fp8" or "nvfp4_mlp_weight_only" => 1.3, // 0.97 and 1.06: simulated in blocks of 16, written in blocks of 32
         _ => 0.9,                                 // 0.77
     };
@@ -57,7 +59,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     public static TheoryData<string, string> Recordings()
     {
         var data = new TheoryData<string, string>();
-        foreach (var model in (string[])["llama", "vlm"])
+        foreach (var model in (string[])["llama", "moe", "vlm"])
             foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
                 .Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal))
                 if (!file.EndsWith("_affine", StringComparison.Ordinal) && !file.EndsWith("_rotate", StringComparison.Ordinal)

@@ -16,7 +16,7 @@ namespace Nibble.Tests.Quant;
 
 public sealed class QuantizerTests
 {
-    [Theory, InlineData("llama"), InlineData("vlm")]
+    [Theory, InlineData("llama"), InlineData("moe"), InlineData("vlm")]
     public void Activations_that_waited_on_disk_give_the_same_bytes(string model)
     {
         using var folder = new TemporaryFolder();

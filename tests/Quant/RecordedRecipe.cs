@@ -19,6 +19,8 @@ static class RecordedRecipe
         if (preset is "nvfp4_mlp_only" or "nvfp4_omlp_only")
             return new Recipe([.. ((string[])["*mlp*", "*o_proj"]).Take(preset == "nvfp4_mlp_only" ? 1 : 2)
                 .Select(modules => new Rule(new Glob(modules), Schemes.Find("nvfp4"), Scope.Language))]);
+        if (preset is "nvfp4_experts_only" or "mamba_moe_nvfp4_conservative" or "mamba_moe_fp8_aggressive")
+            return new Recipe([new Rule(new Glob("*.experts.*"), Schemes.Find(preset.Contains("_fp8_", StringComparison.Ordinal) ? "fp8" : "nvfp4"), Scope.Language)]);
         var scheme = Schemes.Find(preset) ?? FormatPresets.SchemeOf(FormatPresets.All.First(known =>
             known.Aliases.Append(known.Name).Any(name => preset.StartsWith(name, StringComparison.Ordinal))));
         var (algorithm, options) = Settings(recording.GetProperty("algorithm"));

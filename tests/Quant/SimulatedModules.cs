@@ -18,9 +18,19 @@ sealed class SimulatedModules(ITensorSource source, QuantizedCheckpoint written,
     {
         var weight = source.Load(module + ".weight");
         return written.Quantization!.Linear(module) is { } stored
-            ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight)),
+            ? new Simulated(new DenseWeight(ModelOptFakeQuant.Weights(weight, stored.Scheme.Weight, [.. OneWith(module)])),
                 stored.Scheme.Activation, stored.InputScale * Nudge())
             : new DenseWeight(weight);
+    }
+
+    /// <summary>The simulated model holds gate and up of an expert in one tensor, whatever the checkpoint does.</summary>
+    IEnumerable<Tensor> OneWith(string module)
+    {
+        if (!module.Contains(".experts.", StringComparison.Ordinal))
+            yield break;
+        var (expert, name) = (module[..module.LastIndexOf('.')], module[(module.LastIndexOf('.') + 1)..]);
+        if (name is "gate_proj" or "up_proj")
+            yield return source.Load($"{expert}.{(name == "up_proj" ? "gate_proj" : "up_proj")}.weight");
     }
 
     public IKeyValueFilter? KeyValues(string attention) => written.KeyValues(attention);

@@ -6,7 +6,7 @@ namespace Nibble.Models.Architectures;
 
 /// <summary>The language half of a network: embedding, pre-norm blocks, final norm and head.</summary>
 /// <remarks>
-/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388) are this network
+/// Llama (arXiv:2307.09288), Mistral (arXiv:2310.06825), Qwen2 (arXiv:2407.10671) and Qwen3 (arXiv:2505.09388; also with experts) are this network
 /// with other numbers in <see cref="DecoderConfig"/>; biases are where the checkpoint has them.
 /// </remarks>
 sealed class Decoder
@@ -27,7 +27,7 @@ sealed class Decoder
         Stages =
         [
             Embedding.Loader(config, embedding),
-            .. Enumerable.Range(0, config.Layers).Select(i => DecoderBlock.Loader(config, i, rope, $"{prefix}.layers.{i}")),
+            .. Enumerable.Range(0, config.Layers).Select(i => DecoderBlock.Loader(config, i, rope, $"{prefix}.layers.{i}", names)),
             Head.Loader(config, $"{prefix}.norm", embedding, config.TiedEmbeddings || !hasHead ? null : HeadName),
         ];
     }

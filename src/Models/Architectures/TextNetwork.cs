@@ -3,7 +3,7 @@ using Nibble.Tensors;
 
 namespace Nibble.Models.Architectures;
 
-/// <summary>A network that is a decoder and nothing else: llama, mistral, qwen2, qwen3.</summary>
+/// <summary>A network that is a decoder and nothing else: llama, mistral, qwen2, qwen3, qwen3_moe.</summary>
 sealed class TextNetwork : INetwork
 {
     readonly TextConfig config;

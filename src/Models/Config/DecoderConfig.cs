@@ -2,7 +2,7 @@ using Nibble.Tensors.Ops;
 
 namespace Nibble.Models.Config;
 
-/// <summary>A decoder of pre-norm blocks: grouped-query attention with rotary positions, and a gated MLP.</summary>
+/// <summary>A decoder of pre-norm blocks: grouped-query attention with rotary positions, and a gated MLP or experts.</summary>
 /// <param name="Width">D, the residual stream.</param>
 /// <param name="KeyValueHeads">G; each serves <c>Heads / G</c> query heads.</param>
 /// <param name="HeadWidth">d; the query projection has <c>Heads · d</c> rows, which need not be D.</param>
@@ -15,6 +15,12 @@ public sealed record DecoderConfig(
     RopeParameters Rope, IReadOnlyList<int>? RopeSections, IReadOnlyList<int?> Windows, int MaxPositions,
     bool QueryKeyNorm, bool TiedEmbeddings)
 {
+    /// <summary>Null where every layer has the gated MLP.</summary>
+    public ExpertsConfig? Experts { get; init; }
+
+    /// <summary>The experts in the place of a layer's MLP, or null.</summary>
+    public ExpertsConfig? ExpertsOf(int layer) => Experts is { } experts && experts.Layers[layer] ? experts : null;
+
     // Beyond anything published, and small enough that sizes multiplied by a head width stay in an int.
     const int MostLayers = 4096, MostHeads = 4096, WidestHead = 4096, Widest = 1 << 18, WidestMlp = 1 << 20,
         LargestVocabulary = 1 << 22, MostPositions = 1 << 30;
@@ -33,11 +39,17 @@ public sealed record DecoderConfig(
         var headWidth = ReadHeadWidth(config, family, width, heads);
         OneTensor(config, "num_attention_heads", heads * headWidth, width);
         var maxPositions = config.Integer("max_position_embeddings", 1, MostPositions, family.MaxPositions);
+        var experts = family.Experts ? ExpertsConfig.Read(config, layers, WidestMlp) : null;
+        if (experts is not null)
+            OneTensor(config, "moe_intermediate_size", experts.Width, width);
         var (rope, sections) = RopeConfig.Read(config, headWidth, family.RopeTheta, maxPositions);
 
         return new DecoderConfig(layers, width, heads, ReadKeyValueHeads(config, family, heads), headWidth, mlpWidth, vocabulary,
             (float)config.Number("rms_norm_eps", 0, 1, family.NormEpsilon), rope, sections, ReadWindows(config, family, layers),
-            maxPositions, family.QueryKeyNorm, tied);
+            maxPositions, family.QueryKeyNorm, tied)
+        {
+            Experts = experts,
+        };
     }
 
     /// <summary>The gated MLP uses SiLU; anything else would be a different network.</summary>
@@ -93,7 +105,7 @@ public sealed record DecoderConfig(
         return family.Windows switch
         {
             WindowRule.Never => null,
-            WindowRule.UpperLayers when !config.Flag("use_sliding_window", false) => null,
+            WindowRule.UpperLayers or WindowRule.EveryLayerOnRequest when !config.Flag("use_sliding_window", false) => null,
             _ when config.Mentions("sliding_window") && !config.Has("sliding_window") => null,
             _ => config.Integer("sliding_window", 1, MostPositions, published),
         };

@@ -22,6 +22,7 @@ public abstract record ModelConfig(string ModelType, DecoderConfig Text, IReadOn
             "mistral" => ReadText(config, type, TextFamily.Mistral),
             "qwen2" => ReadText(config, type, TextFamily.Qwen2),
             "qwen3" => ReadText(config, type, TextFamily.Qwen3),
+            "qwen3_moe" => ReadText(config, type, TextFamily.Qwen3Moe),
             "qwen2_5_vl" => Qwen25VlConfig.Read(config, type),
             _ => throw config.Wrong("model_type", $"one of {string.Join(", ", SupportedModels.Types)}"),
         };

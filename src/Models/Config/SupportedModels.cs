@@ -19,5 +19,6 @@ public static class SupportedModels
         new("qwen2", "text", "Qwen2, Qwen2.5, QwQ"),
         new("qwen2_5_vl", "text, images", "Qwen2.5-VL"),
         new("qwen3", "text", "Qwen3 (dense)"),
+        new("qwen3_moe", "text", "Qwen3 (mixture of experts: 30B-A3B, 235B-A22B)"),
     ];
 }

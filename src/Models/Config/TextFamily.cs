@@ -9,6 +9,9 @@ enum WindowRule
     /// <summary>All, where <c>sliding_window</c> is not null.</summary>
     EveryLayer,
 
+    /// <summary>All, but only where <c>use_sliding_window</c> is true.</summary>
+    EveryLayerOnRequest,
+
     /// <summary>Those from <c>max_window_layers</c> on, and only where <c>use_sliding_window</c> is true.</summary>
     UpperLayers,
 }
@@ -18,10 +21,11 @@ enum WindowRule
 /// <param name="HeadWidth">Null: width divided by heads.</param>
 /// <param name="MaxWindowLayers">The first layer with a window, where <c>layer_types</c> does not say.</param>
 /// <param name="QueryKeyNorm">Queries and keys are normalised per head before the rotary embedding.</param>
+/// <param name="Experts">Layers may have a mixture of experts.</param>
 /// <remarks>Defaults of Transformers' configuration classes of the same names.</remarks>
 sealed record TextFamily(
     int? KeyValueHeads, int? HeadWidth, double NormEpsilon, double RopeTheta, int MaxPositions,
-    bool QueryKeyNorm, WindowRule Windows, int MaxWindowLayers)
+    bool QueryKeyNorm, WindowRule Windows, int MaxWindowLayers, bool Experts = false)
 {
     public static readonly TextFamily Llama = new(null, null, 1e-6, 1e4, 2048, false, WindowRule.Never, 0);
 
@@ -30,6 +34,9 @@ sealed record TextFamily(
     public static readonly TextFamily Qwen2 = new(32, null, 1e-6, 1e4, 32_768, false, WindowRule.UpperLayers, 28);
 
     public static readonly TextFamily Qwen3 = new(32, 128, 1e-6, 1e4, 32_768, true, WindowRule.UpperLayers, 28);
+
+    public static readonly TextFamily Qwen3Moe =
+        new(4, null, 1e-6, 1e4, 32_768, true, WindowRule.EveryLayerOnRequest, 0, Experts: true);
 
     public static readonly TextFamily Qwen25Vl = new(8, null, 1e-5, 1e6, 32_768, false, WindowRule.UpperLayers, 80);
 }

@@ -28,6 +28,13 @@ public sealed class ObservedInputs(
             }
     }
 
+    /// <summary>
+    /// The largest magnitude a module's input scale has to cover. The experts of a layer share it, so that those no token reached have a
+    /// valid one; any other module no token reached has 0, and then takes the scale of the format's whole range.
+    /// </summary>
+    public float Amax(StageLoader stage, string module) =>
+        stage.SharingInput(module).Max(name => layers.GetValueOrDefault(name)?.Amax ?? 0);
+
     /// <summary>Releases the rows its statistics kept.</summary>
     public void Dispose()
     {

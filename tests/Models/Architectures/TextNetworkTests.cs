@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Models.Architectures;
 using Nibble.Models.Generation;
 
 namespace Nibble.Tests.Models.Architectures;
@@ -6,14 +7,16 @@ namespace Nibble.Tests.Models.Architectures;
 /// <summary>Every recorded tensor of the language models, in running order, so that the first wrong layer is named.</summary>
 public class TextNetworkTests
 {
-    public static TheoryData<string> Models => ["llama", "llama_tied", "mistral", "qwen2", "qwen3"];
+    public static TheoryData<string> Models => ["llama", "llama_tied", "mistral", "qwen2", "qwen3", "qwen3_moe", "qwen3_moe_nonorm"];
 
     [Theory, MemberData(nameof(Models))]
     public void Every_layer_is_what_was_recorded(string model)
     {
         using var golden = Golden.Model(model);
         var generator = new Generator(golden.Network, golden.Weights);
-        var layers = Enumerable.Range(0, golden.Config.Text.Layers).Select(i => $"layers.{i}");
+        var layers = Enumerable.Range(0, golden.Config.Text.Layers).SelectMany(i => golden.Config.Text.ExpertsOf(i) is null
+            ? [$"layers.{i}"]
+            : (string[])[$"layers.{i}.router_logits", $"layers.{i}.experts", $"layers.{i}.expert_weights", $"layers.{i}"]);
         string[] expected = ["embed", .. layers, "norm", "logits"];
 
         for (var row = 0; row < golden.Tensor("input_ids").Shape[0]; row++)
@@ -22,7 +25,7 @@ public class TextNetworkTests
             generator.Logits(new Sample(golden.Ints("input_ids", row)), (name, tensor) =>
             {
                 seen.Add(name);
-                Near.Assert(golden.Floats(name, row), tensor, Near.Text, $"{model} row {row} {name}");
+                Near.Assert(golden.Floats(name, row), tensor, Near.Of(name), $"{model} row {row} {name}");
             });
             Assert.Equal(expected, seen);
         }
@@ -82,6 +85,15 @@ public class TextNetworkTests
             if (start + piece == ids.Length)
                 break;
         }
+    }
+
+    [Fact]
+    public void Experts_of_a_layer_in_one_tensor_are_refused_by_name()
+    {
+        using var golden = Golden.Model("qwen3_moe");
+        var fused = new Renamed(golden.Source, name => name.Replace("experts.0.gate_proj.weight", "experts.gate_up_proj", StringComparison.Ordinal));
+        Assert.Contains("model.layers.0.mlp.experts.gate_up_proj: all experts of a layer in one tensor",
+            Assert.Throws<ModelException>(() => Networks.Create(golden.Config, fused)).Message);
     }
 
     [Fact]

@@ -52,6 +52,43 @@ public class ModelConfigTests
     }
 
     [Fact]
+    public void Experts_are_in_the_layers_the_configuration_names()
+    {
+        var plain = Text("qwen3_moe");
+        Assert.Equal((4, 2, true, 32_768), (plain.KeyValueHeads, plain.HeadWidth, plain.QueryKeyNorm, plain.MaxPositions));
+        Assert.Equal((128, 8, 768, false), (plain.Experts!.Count, plain.Experts.PerToken, plain.Experts.Width, plain.Experts.Normalised));
+        Assert.Equal([true, true, true], plain.Experts.Layers);
+        Assert.Null(Text("qwen3", ("num_experts", 8)).Experts);
+
+        Assert.Equal([false, true, false], Text("qwen3_moe", ("decoder_sparse_step", 2)).Experts!.Layers);
+        Assert.Equal([false, true, true], Text("qwen3_moe", ("mlp_only_layers", "[0, 7]")).Experts!.Layers);
+        Assert.Null(Text("qwen3_moe", ("mlp_only_layers", "[0, 1, 2]")).Experts);
+        Assert.Null(Text("qwen3_moe", ("num_experts", 0)).Experts);
+        var some = Text("qwen3_moe", ("num_local_experts", 4), ("num_experts_per_tok", 3), ("norm_topk_prob", true)).Experts!;
+        Assert.Equal((4, 3, true), (some.Count, some.PerToken, some.Normalised));
+        Assert.Equal([null, null, null], Text("qwen3_moe", ("sliding_window", 8)).Windows);
+        Assert.Equal([8, 8, 8], Text("qwen3_moe", ("sliding_window", 8), ("use_sliding_window", true)).Windows);
+    }
+
+    [Theory]
+    [InlineData("num_experts", -1, "num_experts: expected a whole number from 0 to 4096, found -1")]
+    [InlineData("num_experts", 5000, "num_experts: expected a whole number from 0 to 4096, found 5000")]
+    [InlineData("num_local_experts", 5000, "num_local_experts: expected a whole number from 0 to 4096, found 5000")]
+    [InlineData("num_experts_per_tok", 0, "num_experts_per_tok: expected a whole number from 1 to 128, found 0")]
+    [InlineData("num_experts_per_tok", 129, "num_experts_per_tok: expected a whole number from 1 to 128, found 129")]
+    [InlineData("moe_intermediate_size", 0, "moe_intermediate_size: expected a whole number from 1 to")]
+    [InlineData("decoder_sparse_step", 0, "decoder_sparse_step: expected a whole number from 1 to")]
+    [InlineData("mlp_only_layers", "[-1]", "mlp_only_layers: expected a list of at most")]
+    [InlineData("norm_topk_prob", 1, "norm_topk_prob: expected true or false, found 1")]
+    public void Impossible_experts_are_named(string key, object value, string message) =>
+        Assert.Contains(message, Assert.Throws<ModelException>(() => Text("qwen3_moe", (key, value))).Message);
+
+    [Fact]
+    public void More_experts_than_any_model_has_are_refused_before_they_are_named() =>
+        Assert.Contains("num_experts: expected at most 262144 experts in all layers together, found 4096",
+            Assert.Throws<ModelException>(() => Text("qwen3_moe", ("num_experts", 4096), ("num_hidden_layers", 4096))).Message);
+
+    [Fact]
     public void Null_is_not_always_the_default()
     {
         Assert.Equal([null, null, null], Text("mistral", ("sliding_window", null)).Windows);
@@ -206,7 +243,7 @@ public class ModelConfigTests
     public void Unknown_types_are_answered_with_the_known_ones()
     {
         var message = Assert.Throws<ModelException>(() => Text("gpt9")).Message;
-        const string known = "llama, mistral, qwen2, qwen2_5_vl, qwen3";
+        const string known = "llama, mistral, qwen2, qwen2_5_vl, qwen3, qwen3_moe";
         Assert.Equal($"folder/config.json: model_type: expected one of {known}, found \"gpt9\".", message);
         Assert.Contains("model_type: expected one of", Assert.Throws<ModelException>(() => Parse("{}")).Message);
         foreach (var type in SupportedModels.Types.Where(type => type != "qwen2_5_vl"))
