@@ -1,3 +1,4 @@
+using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Formats;
 
 namespace Nibble.Quant.Planning;
@@ -15,7 +16,8 @@ static class Suitability
         Algorithm.Awq => scheme.Weight is Int4 or Int4Fp8 or IntGroup || IsNvFp4(scheme),
         Algorithm.SvdQuant => IsNvFp4(scheme),
         Algorithm.Max => Suits(recipe.Options.Scales, scheme.Weight),
-        _ => true,
+        Algorithm.Rtn => true,
+        _ => Compensation.Supports(scheme.Weight),
     };
 
     /// <summary>Whether a choice of scales exists for weights of this format.</summary>
@@ -41,8 +43,10 @@ static class Suitability
             yield return $"awq_step {options.AwqStep}: a number above 0.001 and at most 1 expected.";
         if (options.Rank <= 0)
             yield return $"rank {options.Rank}: at least 1 expected.";
-        if (schemes.Count > 0 && !schemes.Any(scheme => Suits(recipe, scheme)))
+        if (schemes.Count > 0 && !(algorithm.IsSequential() ? schemes.All(Suited) : schemes.Any(Suited)))
             yield return $"{Wanted(recipe)}; this recipe has {string.Join(", ", schemes.Select(scheme => scheme.Name).Distinct())}.";
+
+        bool Suited(Scheme scheme) => Suits(recipe, scheme);
     }
 
     static string Wanted(Recipe recipe) => recipe.Algorithm switch
@@ -50,6 +54,8 @@ static class Suitability
         Algorithm.SmoothQuant => "The algorithm smoothquant needs INT8 weights and activations (int8)",
         Algorithm.Awq => "The algorithm awq needs weights that are stored with factors of inputs (int4, w4a8, nvfp4)",
         Algorithm.SvdQuant => "The algorithm svdquant needs nvfp4",
+        var algorithm when algorithm.IsSequential() =>
+            $"The algorithm {algorithm.Entry().Name} needs a scale for one row or less (not fp8_pb_wo)",
         _ when recipe.Options.Scales is ScaleChoice.Mse => "scales mse needs integers or FP8 (int4, int8, int8_wo, fp8, fp8_pc_pt)",
         _ when recipe.Options.Scales is ScaleChoice.Importance =>
             "scales importance needs integers, FP8 or NVFP4 (int4, int8, int8_wo, fp8, fp8_pc_pt, nvfp4, w4a16_nvfp4)",

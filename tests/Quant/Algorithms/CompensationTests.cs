@@ -17,7 +17,8 @@ public sealed class CompensationTests
     static readonly CompensationOptions none = CompensationOptions.Gptq with { Compensate = false, Search = ScaleSearch.Standard };
 
     public static TheoryData<string> Formats =>
-        ["int4-g32", "int3-g32", "int2-g32-asym", "int8-channel", "nvfp4-b16", "mxfp4-b32", "fp8-channel", "fp8-tensor", "mxfp8-b32"];
+        ["int4-g32", "int3-g32", "int2-g32-asym", "int8-channel", "nvfp4-b16", "mxfp4-b32", "fp8-channel", "fp8-tensor", "mxfp8-b32",
+        "int4-g32-fp8", "nvfp4-b32-fp8"];
 
     public static TheoryData<string, string> FormatsAndPresets
     {
@@ -197,6 +198,8 @@ public sealed class CompensationTests
         "mxfp4-b32" => new MxFp4(),
         "fp8-channel" => new Fp8PerChannel(),
         "fp8-tensor" => new Fp8(),
+        "int4-g32-fp8" => new Int4Fp8(32),
+        "nvfp4-b32-fp8" => new NvFp4(32, InFp8: true),
         _ => new MxFp8(),
     };
 

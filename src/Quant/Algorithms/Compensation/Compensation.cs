@@ -20,6 +20,9 @@ public static class Compensation
     public static CompensationResult Quantize(LayerContext layer, WeightFormat format, CompensationOptions options) =>
         Quantize([layer], format, options, oneScale: false)[0];
 
+    /// <summary>Whether weights can be rounded to this format one input at a time.</summary>
+    public static bool Supports(WeightFormat format) => Grids.Has(format);
+
     /// <summary>The same for modules with the same inputs, whose factorizations are shared.</summary>
     /// <param name="layers">All with the same <see cref="LayerContext.Inputs"/>.</param>
     /// <param name="oneScale">Whether the scale of a whole matrix must be the same for all.</param>
@@ -30,6 +33,8 @@ public static class Compensation
         {
             options.Check(layer.Name);
             CheckWeight(layer);
+            if (!Supports(format))
+                throw new QuantizationException($"{layer.Name}: {format} has no scales that could be chosen row by row");
             if (format.Refuse(layer.Weight.Rows, layer.Weight.Columns) is { } reason)
                 throw new QuantizationException($"{layer.Name}: {layer.Weight} cannot be stored as {format}: {reason}");
         }

@@ -40,7 +40,7 @@ sealed class FloatGrid : Grid
     public override int GroupOf(int columns) => format.Group > 0 ? format.Group : columns;
 
     public override float TensorScale(double amax, bool searched) =>
-        format is NvFp4 && amax > 0 ? Positive(amax / (Float4.LargestE2M1 * (searched ? SearchedLargestScale : Float8.LargestE4M3)))
+        format is NvFp4 { InFp8: false } && amax > 0 ? Positive(amax / (Float4.LargestE2M1 * (searched ? SearchedLargestScale : Float8.LargestE4M3)))
         : format is Fp8 && amax > 0 ? Positive(amax / Float8.LargestE4M3)
         : format.TensorScale((float)amax);
 
@@ -94,10 +94,14 @@ sealed class FloatGrid : Grid
 
     int StandardPower(WeightRange range) => SharedExponent.OfWeights((float)range.Amax, LargestCode);
 
-    // The codes 1 to 126 are the finite numbers above 0.
-    static GroupScale BlockScale(int code, float tensorScale)
+    /// <summary>
+    /// The codes 1 to 126 are the finite numbers above 0. Beside FP8 activations a weight over the scale of the matrix must be an E4M3
+    /// number, so six times the scale of a block is one at most.
+    /// </summary>
+    GroupScale BlockScale(int code, float tensorScale)
     {
-        var stored = (byte)Math.Clamp(code, 1, 126);
+        var largest = format is NvFp4 { InFp8: true } ? Float8.ToE4M3(Float8.LargestE4M3 / Float4.LargestE2M1) : 126;
+        var stored = (byte)Math.Clamp(code, 1, largest);
         return new(Float8.FromE4M3(stored) * tensorScale, 0, stored);
     }
 

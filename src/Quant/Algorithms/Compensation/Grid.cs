@@ -4,7 +4,8 @@ namespace Nibble.Quant.Algorithms.Compensation;
 /// <param name="Scale">What the numbers of the codes are multiplied with.</param>
 /// <param name="Zero">The code of 0 on a grid with zero points, else 0.</param>
 /// <param name="Stored">The scale as stored, where it is a byte.</param>
-readonly record struct GroupScale(float Scale, float Zero = 0, byte Stored = 0);
+/// <param name="Tensor">The scale of the matrix, where numbers are rounded under it once more; else 1.</param>
+readonly record struct GroupScale(float Scale, float Zero = 0, byte Stored = 0, float Tensor = 1);
 
 /// <summary>The lowest and highest weight of a group, taken to contain 0.</summary>
 readonly record struct WeightRange(double Low, double High)

@@ -6,8 +6,12 @@ namespace Nibble.Quant.Algorithms.Compensation;
 /// <summary>Between the formats of checkpoints and the grids algorithms search.</summary>
 static class Grids
 {
+    /// <summary>Whether there is a grid: not where rows share a scale, nor where scales are rounded together.</summary>
+    public static bool Has(WeightFormat format) => format is not Nf4 && format.RowsPerScale == 1;
+
     public static Grid Of(WeightFormat format) => format switch
     {
+        Int4Fp8 two => new Int4Fp8Grid(two),
         Int4 => UniformGrid.Signed(format.Group, -8, 7),
         Int8PerChannel => UniformGrid.Signed(0, -128, 127),
         IntGroup { Symmetric: true } => UniformGrid.Signed(

@@ -5,6 +5,9 @@ namespace Nibble.Quant.Algorithms.Compensation;
 /// <summary>What modules with the same inputs have in common: factorizations, and the notes about the inputs.</summary>
 sealed class SharedMoments : IDisposable
 {
+    /// <summary>Fewer tokens than one for so many inputs say nothing: an expert that hardly ever ran.</summary>
+    const int LeastShare = 16;
+
     readonly List<string> notes = [];
     double?[] alphas = [];
 
@@ -41,7 +44,8 @@ sealed class SharedMoments : IDisposable
     {
         var inputs = layers[0].Inputs;
         DropModalities(inputs);
-        if (Options is { Compensate: true, Shift: not Shift.None, Alpha: null })
+        alphas = new double?[layers.Count];
+        if (inputs.Tokens > 0 && Options is { Compensate: true, Shift: not Shift.None, Alpha: null })
             alphas = WeightShift.CrossValidatedAlphas([.. layers.Select(layer => layer.Weight)], inputs, Options);
 
         var h = inputs.SumH(Options.Weighting);
@@ -49,6 +53,12 @@ sealed class SharedMoments : IDisposable
         {
             h.Dispose();
             notes.Add("no token reached it: rounded to nearest");
+            return;
+        }
+        if (inputs.Tokens * LeastShare < h.Columns)
+        {
+            notes.Add($"{inputs.Tokens} tokens for {h.Columns} inputs are too few to learn from: rounded to nearest");
+            h.Dispose();
             return;
         }
         Damped = DampedHessian.Create(h, Options.Damping, Options.ActOrder);
