@@ -172,6 +172,8 @@ public class StoredExtrasTests
             s => s.Tensors[$"{Attention}v_proj.v_bias"] = Tensor.Zeros(1, 2, 1, 16),
             s => s.Tensors[$"{Attention}k_proj.k_bias"] = Tensor.Zeros(new Shape(1, 2, 1, 32), DType.BF16),
             s => (s.Tensors[$"{Attention}k_proj.k_bias"], s.Tensors[$"{Attention}v_proj.v_bias"]) = (Tensor.Zeros(64), Tensor.Zeros(64)),
+            s => (s.Tensors[$"{Attention}k_proj.k_bias"], s.Tensors[$"{Attention}v_proj.v_bias"]) =
+                (Tensor.Zeros(1, 2, 32, 1), Tensor.Zeros(1, 2, 32, 1)),
         })
         {
             var sample = Centred("fp8");
