@@ -1,8 +1,10 @@
 using Nibble.Export;
+using Nibble.Export.Layouts;
 using Nibble.Export.Safetensors;
 using Nibble.Models;
 using Nibble.Models.Architectures;
 using Nibble.Models.Config;
+using Nibble.Models.Generation;
 using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
@@ -89,6 +91,34 @@ public sealed class SettingsTests
         Assert.All(reports, module => Assert.Contains(module.Notes, note => note.Contains("no token reached it")));
         Assert.All(made.Modules.Values, module => Assert.All(module.PreQuantScale ?? [], factor => Assert.Equal(1, factor)));
         Assert.All(reports, module => Assert.True(module.WeightError is > 0 and < 0.02));
+    }
+
+    /// <summary>Factors, changed norms and parts of low rank reach the disk and come back.</summary>
+    [Theory]
+    [InlineData("int4", Algorithm.Awq)]
+    [InlineData("nvfp4", Algorithm.Awq)]
+    [InlineData("nvfp4", Algorithm.SvdQuant)]
+    [InlineData("int8", Algorithm.SmoothQuant)]
+    public void A_checkpoint_that_is_read_back_computes_what_was_made(string format, Algorithm algorithm)
+    {
+        using var folder = new TemporaryFolder();
+        using var source = CheckpointFolder.Open(Repository.Path("samples/shapes-vlm"));
+        var network = Networks.Create(ModelConfig.Parse(source.Config.Span, "config.json"), source);
+        var plan = Plan.Create(network, source, Recipe.Uniform(Schemes.Find(format), [Scope.Language], [], algorithm));
+        var samples = new SampleList([.. Enumerable.Range(0, 3).Select(i => new Sample([.. Enumerable.Range(20 + 30 * i, 24)]))]);
+        var made = new QuantizedInMemory(source, new DenseModules(source));
+        new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, "")).Run(samples, made);
+        using (var writer = CheckpointWriter.Open(folder.Path, ModelOptSink.Declare(plan, source), new CheckpointOptions()))
+        {
+            foreach (var tensor in plan.Copied)
+                writer.Write(tensor.Name, source.Load(tensor.Name));
+            new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, "")).Run(samples, new ModelOptSink(writer));
+            writer.Complete(ModelOptLayout.Configs(source, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], null));
+        }
+        using var written = QuantizedCheckpoint.Open(folder.Path);
+        var expected = new Generator(network, new Weights(made, made)).Logits(samples.Load(1));
+        var actual = new Generator(network, new Weights(written, written)).Logits(samples.Load(1));
+        Close.Assert(expected.Span<float>(), actual.Span<float>(), 0, 1e-4);
     }
 
     static double Error(IEnumerable<ModuleReport> modules) => modules.Sum(module => module.TextError!.Value);

@@ -8,7 +8,7 @@ public enum Quality
     /// <summary>Largest magnitudes: one pass at most.</summary>
     Fast,
 
-    /// <summary>What moves outliers before rounding to nearest: one pass and a search.</summary>
+    /// <summary>GPTQ below 8 bits, SmoothQuant for INT8 with INT8, else largest magnitudes.</summary>
     Balanced,
 
     /// <summary>The most thorough algorithm.</summary>
@@ -18,15 +18,19 @@ public enum Quality
 /// <summary>Which algorithm a quality stands for.</summary>
 public static class Qualities
 {
-    /// <summary>What <see cref="Quality.Balanced"/> tries, in this order, until one suits a scheme of the recipe.</summary>
-    static readonly Algorithm[] Balanced = [Algorithm.Awq, Algorithm.SmoothQuant];
+    /// <summary>
+    /// For fewer than 8 bits. On shapes-vlm the divergence of answers and of text from the original is 0.00023 and 0.00134 with GPTQ on
+    /// INT4, 0.00080 and 0.00160 with AWQ; on NVFP4 0.0032 and 0.0029, and 0.0012 and 0.0035. Neither wins everywhere, but what GPTQ
+    /// makes loads wherever the format does, while few runtimes read the factors of AWQ.
+    /// </summary>
+    const Algorithm OfFewBits = Algorithm.Gptq;
 
     /// <param name="schemes">Of the rules of a recipe.</param>
     public static Algorithm Choose(Quality quality, IReadOnlyList<Scheme> schemes) => quality switch
     {
         Quality.Best => Algorithm.Best,
-        Quality.Balanced => Balanced.Cast<Algorithm?>().FirstOrDefault(algorithm =>
-            schemes.Any(scheme => Suitability.Suits(new Recipe([], algorithm!.Value), scheme))) ?? Algorithm.Max,
+        Quality.Balanced when schemes.Any(scheme => scheme.Weight.CodeBits < 8) => OfFewBits,
+        Quality.Balanced when schemes.Any(scheme => Suitability.Suits(new Recipe([], Algorithm.SmoothQuant), scheme)) => Algorithm.SmoothQuant,
         _ => Algorithm.Max,
     };
 }

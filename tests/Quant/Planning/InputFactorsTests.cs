@@ -104,6 +104,7 @@ public sealed class InputFactorsTests
 
     [Theory]
     [InlineData("fast", "int4", Algorithm.Max)]
+    [InlineData("balanced", "nvfp4", Algorithm.Gptq)]
     [InlineData("balanced", "int8", Algorithm.SmoothQuant)]
     [InlineData("balanced", "fp8", Algorithm.Max)]
     [InlineData("best", "fp8", Algorithm.Best)]
