@@ -23,19 +23,22 @@ public sealed class ModelOptEqualisedTests(ModelOptEqualisedTests.Runs runs) : I
     const double VectorTolerance = 1e-4;
 
     /// <summary>
-    /// Share of the codes, and of the E4M3 scales, that are off by one step, because factors differ in the last bits: 2 of 73,728 and 1
-    /// of 20,480 measured. ModelOpt in float64 instead of float32 changes 6 of 382,976.
+    /// Share of the codes and E4M3 scales that may be off by one step, because factors differ in the last bits: 1 of 196,608 measured.
+    /// ModelOpt in float64 instead of float32 changes 6 of 382,976.
     /// </summary>
-    const double FlippedShare = 1e-4;
+    const double FlippedShare = 2e-5;
 
-    /// <summary>Matrices whose bytes were not kept may differ, in flipped codes, this often in one checkpoint: 2 of 14 measured.</summary>
+    /// <summary>
+    /// Of the 14 matrices, those whose bytes were not kept and whose hash differs: 2 measured with SmoothQuant, 1 with SVDQuant and with
+    /// NVFP4 on the Qwen2.5-VL, else none. Each may have a code or more off.
+    /// </summary>
     const int FlippedUnseen = 2;
 
     /// <summary>
     /// The rms error of the logits of the written codes over that of ModelOpt's simulation, which has factors for every module by
-    /// itself: measured 0.93 to 1.24.
+    /// itself: 0.888 to 1.281 measured, and 1.394 with SmoothQuant at α 0.5, where q, k and v have the most different factors.
     /// </summary>
-    const double LargestRatio = 1.4;
+    const double LargestRatio = 1.5;
 
     public static TheoryData<string, string> Recordings()
     {
