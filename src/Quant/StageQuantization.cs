@@ -64,10 +64,9 @@ sealed class StageQuantization
 
     public KeyValueReport Scales(string attention, WriteBehind writes)
     {
-        var statistics = keyValues.Statistics[attention];
-        var format = plan.Recipe.KeyValues!;
-        writes.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
-        return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
+        var report = KeyValueReport.Of(attention, keyValues.Statistics[attention], plan.Recipe.KeyValues!);
+        writes.Write(report.Scales(plan.Recipe.KeyValues!));
+        return report;
     }
 
     ModuleReport Report(PlannedModule module, Prepared prepared, PackedWeight packed, List<string> notes)
@@ -85,5 +84,5 @@ sealed class StageQuantization
 
     /// <summary>Fused modules have the same input; a module no token reached takes the scale of the format's whole range.</summary>
     public float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
-        : inputs.Layers.GetValueOrDefault(module.Name)?.Amax ?? 0;
+        : inputs.Layers.GetValueOrDefault(module.Name) is { } statistics ? plan.Recipe.Range.Of(statistics, module.Scheme!.Activation!) : 0;
 }
