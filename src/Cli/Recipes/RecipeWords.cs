@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 
@@ -29,6 +30,12 @@ static class RecipeWords
             settings.Take(preset);
             return FormatPresets.SchemeOf(preset);
         }
+        return FindScheme(name, bad);
+    }
+
+    /// <summary>The same where no algorithm can be chosen by the name.</summary>
+    public static Scheme FindScheme(string name, Func<string, UsageException> bad)
+    {
         var scheme = Schemes.Find(name) ?? throw bad($"unknown; {Suggestion.For(name, FormatNames)}");
         return Schemes.EvaluationOnly.Any(entry => entry.Scheme == scheme)
             ? throw bad($"for measuring only, no checkpoint layout stores it; known: {string.Join(", ", SchemeNames)}.") : scheme;
@@ -39,6 +46,10 @@ static class RecipeWords
 
     public static Algorithm ParseAlgorithm(string name) => Algorithms.Find(name)?.Algorithm
         ?? throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, AlgorithmNames)}");
+
+    public static ActivationRange ParseRange(string text) => ActivationRange.Parse(text)
+        ?? throw new UsageException($"--range {text}: unknown; " + (text.StartsWith("percentile", StringComparison.OrdinalIgnoreCase)
+            ? "percentile:99.99, above 0 and at most 100, expected." : Suggestion.For(text, ActivationRange.Words)));
 
     public static IEnumerable<Scope> ParseScope(string name) => name switch
     {
