@@ -14,7 +14,7 @@ namespace Nibble.Cli;
 static class Program
 {
     /// <summary>Verbs that stop in order when they are interrupted. The others hold nothing that could be lost and just end.</summary>
-    static readonly string[] Cancellable = ["quantize", "auto", "eval", "generate"];
+    static readonly string[] Cancellable = ["quantize", "auto", "calibrate", "eval", "generate"];
 
     static int Main(string[] arguments)
     {
@@ -49,7 +49,8 @@ static class Program
         }
         catch (OperationCanceledException)
         {
-            terminal.Note(parsed.CommandResult.Command.Name is "quantize" or "auto" ? "Cancelled. The same command continues the run." : "Cancelled.");
+            terminal.Note(parsed.CommandResult.Command.Name is "quantize" or "auto" or "calibrate"
+                ? "Cancelled. The same command continues the run." : "Cancelled.");
             return ExitCode.Cancelled;
         }
         catch (Exception error) when (Explain(error) is { } code)
@@ -70,6 +71,8 @@ static class Program
         PlanCommand.Create(terminal),
         QuantizeCommand.Create(terminal, cancellation),
         AutoCommand.Create(terminal, cancellation),
+        CalibrateCommand.Create(terminal, cancellation),
+        StatsCommand.Create(terminal),
         VerifyCommand.Create(terminal),
         InspectCommand.Create(terminal),
         EvalCommand.Create(terminal, cancellation),
@@ -92,7 +95,9 @@ static class Program
         else
             foreach (var error in parsed.Errors.Select(error => error.Message).Distinct())
                 terminal.Error(error);
-        terminal.Note($"See `nibble {(command is RootCommand ? "" : command.Name + " ")}--help`.");
+        var path = command is RootCommand ? "" : string.Concat(command.Parents.OfType<Command>().Where(parent => parent is not RootCommand)
+            .Append(command).Select(part => part.Name + " "));
+        terminal.Note($"See `nibble {path}--help`.");
         return ExitCode.Usage;
     }
 

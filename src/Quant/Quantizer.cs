@@ -13,7 +13,11 @@ namespace Nibble.Quant;
 /// <param name="ErrorRows">Input rows kept per module and modality to measure output errors with.</param>
 /// <param name="Compensation">Other options than those of the recipe's sequential algorithm.</param>
 public sealed record QuantizerOptions(
-    long ActivationBudget, string SpillFolder, int ErrorRows = 128, CompensationOptions? Compensation = null);
+    long ActivationBudget, string SpillFolder, int ErrorRows = 128, CompensationOptions? Compensation = null)
+{
+    /// <summary>What an earlier run learned of the inputs: with it no sample is run.</summary>
+    public StoredStatistics? Statistics { get; init; }
+}
 
 /// <summary>
 /// Carries out a plan stage by stage. Every sample runs through the stage in full precision while its modules are watched, then the
@@ -23,6 +27,9 @@ public sealed record QuantizerOptions(
 public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan, QuantizerOptions options)
 {
     readonly HashSet<string> stagesWithModules = [.. plan.Quantized.Select(module => module.Stage)];
+
+    /// <summary>Whether samples are run through the network.</summary>
+    readonly bool runs = plan.NeedsData && options.Statistics is null;
 
     /// <summary>Most activations held in memory between two stages, in bytes; 0 before <see cref="Run"/>.</summary>
     public long PeakActivationBytes { get; private set; }
@@ -38,7 +45,7 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
     {
         if (plan.Problems.Count > 0)
             throw new QuantizationException(plan.Problems[0]);
-        if (plan.NeedsData && samples is null or { Count: 0 })
+        if (runs && samples is null or { Count: 0 })
             throw new QuantizationException("The formats of this plan need calibration data; none was given.");
 
         var stages = LastNeeded();
@@ -46,7 +53,7 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
             return []; // nothing but a cache whose scale is constant
         var finished = stages.Where(Mentioned).ToDictionary(stage => stage.Name, stage => sink.FinishedNote(stage.Name));
         var schedule = new Schedule(stages, source, plan, samples?.Count ?? 0, progress);
-        using var streams = plan.NeedsData ? new Streams(network, samples!, options) : null;
+        using var streams = runs ? new Streams(network, samples!, options) : null;
         using var readAhead = new ReadAhead(stages, source);
         using var writes = new WriteBehind(sink);
         var run = new StageRun(plan, source, options, streams, sink, writes, schedule, cancellation);
@@ -71,7 +78,7 @@ public sealed class Quantizer(INetwork network, ITensorSource source, Plan plan,
     /// <summary>With data: the stages up to the last one the plan mentions. Without: only those it mentions.</summary>
     List<StageLoader> LastNeeded()
     {
-        if (!plan.NeedsData)
+        if (!runs)
             return [.. network.Stages.Where(Mentioned)];
         var last = network.Stages.Select((stage, index) => Mentioned(stage) ? index : -1).Max();
         return [.. network.Stages.Take(last + 1)];

@@ -96,8 +96,7 @@ sealed class SequentialStage : IDisposable
         finished.Clear();
         var reports = loader.Attentions.Where(plan.Attentions.Contains).Select(Report).ToList();
         foreach (var report in reports)
-            writes.Write(new KeyValueScales(report.Attention,
-                plan.Recipe.KeyValues!.Scale(report.KeyAmax), plan.Recipe.KeyValues.Scale(report.ValueAmax)));
+            writes.Write(report.Scales(plan.Recipe.KeyValues!));
         return reports;
     }
 
@@ -127,10 +126,11 @@ sealed class SequentialStage : IDisposable
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(sample);
+            keyValues.Begin(pass);
             for (var step = from; step < to; step++)
                 stage.Steps[step].Advance(pass);
             if (to < stage.Steps.Count)
-                inputs.Observe(stage.Steps[to], pass);
+                inputs.Observe(stage.Steps[to], pass, sample);
             pass.Logits?.Dispose();
             pass.Logits = null;
             passes.Return(sample, pass);
@@ -215,15 +215,17 @@ sealed class SequentialStage : IDisposable
         };
     }
 
-    KeyValueReport Report(string attention)
-    {
-        var statistics = keyValues.Statistics[attention];
-        return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
-    }
+    KeyValueReport Report(string attention) =>
+        KeyValueReport.Of(attention, keyValues.Statistics[attention], plan.Recipe.KeyValues!);
 
     void Replace(KeyValueReport cache)
     {
         var format = plan.Recipe.KeyValues!;
-        modules.Replace(cache.Attention, new QuantizedKeyValues(format, format.Scale(cache.KeyAmax), format.Scale(cache.ValueAmax)));
+        var scales = cache.Scales(format);
+        modules.Replace(cache.Attention, new QuantizedKeyValues(format, scales.KeyScale, scales.ValueScale)
+        {
+            KeyBias = scales.KeyBias,
+            ValueBias = scales.ValueBias,
+        });
     }
 }

@@ -66,10 +66,9 @@ sealed class StageQuantization
 
     public KeyValueReport Scales(string attention, WriteBehind writes)
     {
-        var statistics = keyValues.Statistics[attention];
-        var format = plan.Recipe.KeyValues!;
-        writes.Write(new KeyValueScales(attention, format.Scale(statistics.KeyAmax), format.Scale(statistics.ValueAmax)));
-        return new KeyValueReport(attention, statistics.KeyAmax, statistics.ValueAmax);
+        var report = KeyValueReport.Of(attention, keyValues.Statistics[attention], plan.Recipe.KeyValues!);
+        writes.Write(report.Scales(plan.Recipe.KeyValues!));
+        return report;
     }
 
     ModuleReport Report(PlannedModule module, Prepared prepared, PackedWeight packed, List<string> notes)
@@ -87,5 +86,6 @@ sealed class StageQuantization
 
     /// <summary>Fused modules have the same input; the experts of a layer share a scale.</summary>
     public float InputAmax(PlannedModule module) => StageEqualisation.Has(module) ? equalisation.InputAmax(module)
-        : inputs.Amax(stage, module.Name);
+        : stage.SharingInput(module.Name).Max(name => inputs.Layers.GetValueOrDefault(name) is { } statistics
+            ? plan.Recipe.Range.Of(statistics, module.Scheme!.Activation!) : 0);
 }

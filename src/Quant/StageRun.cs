@@ -42,7 +42,7 @@ sealed class StageRun(
         var modules = ModulesOf(stage).ToList();
         var watched = modules.ToDictionary(module => module.Name);
         using var inputs = new ObservedInputs(stage.Scope, watched.ContainsKey, options.ErrorRows,
-            name => plan.SeesRoundedInputs ? StatisticNeeds.None : WeightRounding.Needs(plan.Recipe, watched[name]));
+            name => plan.SeesRoundedInputs ? StatisticNeeds.None : RequiredStatistics.Of(plan.Recipe, watched[name]));
         using var rounded = plan.SeesRoundedInputs
             ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan.Recipe, watched[name])) : null;
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
@@ -53,10 +53,15 @@ sealed class StageRun(
             quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
             if (plan.SeesRoundedInputs)
                 streams.Part();
-            Forward(streams.Original, stage.Load(new Weights(tensors, keyValues)), inputs, resumed: false);
+            Forward(streams.Original, stage.Load(new Weights(tensors, keyValues)), inputs, resumed: false, keyValues);
             if (rounded is not null)
                 Forward(streams.Quantized, stage.Load(new Weights(tensors, Rounded(tensors, watched.Values, quantization.InputAmax))),
                     rounded, resumed: false);
+        }
+        else if (options.Statistics is { } stored)
+        {
+            inputs.Restore(stored, watched.Keys);
+            keyValues.Restore(stored, stage.Attentions);
         }
         var forward = clock.Elapsed;
 
@@ -116,15 +121,16 @@ sealed class StageRun(
                 ? (format, format.NeedsAmax ? format.Scale(amax(module)) : 1) : null);
     }
 
-    void Forward(ActivationStore passes, IStage stage, ObservedInputs inputs, bool resumed)
+    void Forward(ActivationStore passes, IStage stage, ObservedInputs inputs, bool resumed, ObservedKeyValues? keyValues = null)
     {
         for (var i = 0; i < passes.Count; i++)
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(i);
+            keyValues?.Begin(pass);
             foreach (var step in stage.Steps)
             {
-                inputs.Observe(step, pass);
+                inputs.Observe(step, pass, i);
                 step.Advance(pass);
             }
             pass.Logits?.Dispose();

@@ -30,6 +30,7 @@ sealed class WeightRounding(
     readonly Dictionary<string, float> amax = [];
     readonly Dictionary<string, (float? Tensor, Tensor? Blocks)> clips = [];
     readonly Dictionary<string, LowRank> parts = [];
+    readonly StoredCompensation stored = new(plan, tensors, inputs);
 
     AlgorithmOptions Options => plan.Recipe.Options;
 
@@ -41,11 +42,12 @@ sealed class WeightRounding(
             return StatisticNeeds.None;
         return recipe.Algorithm switch
         {
-            Algorithm.SmoothQuant => new StatisticNeeds(Channels: true),
+            Algorithm.SmoothQuant => new StatisticNeeds(Channels: true, Rows: recipe.Options.SmoothQuantAlpha is null),
             Algorithm.SvdQuant => new StatisticNeeds(Awq: true),
             Algorithm.Awq when scheme.Weight is Int4 && recipe.Options.Awq != AwqMode.Lite => new StatisticNeeds(
                 Awq: recipe.Options.Awq == AwqMode.Full, MomentBlock: scheme.Weight.Group, SampledTokens: AwqClip.SampledTokens),
             Algorithm.Awq => new StatisticNeeds(Awq: true),
+            Algorithm.Gptq => new StatisticNeeds(Moments: true),
             Algorithm.Max when recipe.Options.Scales == ScaleChoice.LocalHessian => new StatisticNeeds(MomentBlock: NvFp4.BlockSize),
             Algorithm.Max when recipe.Options.Scales == ScaleChoice.Importance => new StatisticNeeds(MomentBlock: 1),
             _ => StatisticNeeds.None,
@@ -74,6 +76,8 @@ sealed class WeightRounding(
     /// <param name="notes">Takes what is worth saying.</param>
     public QuantizedWeight Round(PlannedModule module, Tensor rest, ICollection<string> notes)
     {
+        if (plan.Recipe.Algorithm == Algorithm.Gptq)
+            return Compensated(module, notes);
         var format = module.Scheme!.Weight;
         float? shared = format.HasTensorScale ? SharedAmax(module) : null;
         if (Clip(module) is { Blocks: { } ranges })
@@ -90,6 +94,15 @@ sealed class WeightRounding(
     /// <exception cref="QuantizationException">It is NaN or infinite.</exception>
     public float StoredAmax(string weight) => amax.TryGetValue(weight, out var known) ? known
         : amax[weight] = WeightQuantizer.AbsMax(tensors.Load(weight), weight);
+
+    QuantizedWeight Compensated(PlannedModule module, ICollection<string> notes)
+    {
+        var result = stored.Take(module);
+        notes.Add("moments of the original model's inputs");
+        foreach (var note in result.Notes)
+            notes.Add(note);
+        return result.Weight;
+    }
 
     QuantizedWeight Searched(PlannedModule module, Tensor weight, float? shared, ICollection<string> notes)
     {

@@ -7,17 +7,20 @@ namespace Nibble.Tests.Cli;
 public sealed class VerbTests
 {
     static readonly string[] Algorithm =
-        ["--algorithm", "--preset", "--scales", "--awq", "--awq-step", "--smoothquant-alpha", "--rank"];
+        ["--algorithm", "--preset", "--scales", "--awq", "--awq-step", "--smoothquant-alpha", "--range", "--rank"];
 
     static readonly Dictionary<string, string[]> Options = new()
     {
         ["plan"] = ["--output", "-o", "--json", "--format", "-f", "--kv", "--scope", "--exclude", .. Algorithm, "--recipe", "--calibration",
-            "--samples", "--target", "--activation-budget", "--max-shard-size"],
+            "--samples", "--stats", "--target", "--activation-budget", "--max-shard-size"],
         ["quantize"] = ["--output", "-o", "--overwrite", "--json", "--format", "-f", "--kv", "--scope", "--exclude", .. Algorithm, "--recipe",
-            "--calibration", "--samples", "--target", "--activation-budget", "--max-shard-size"],
+            "--calibration", "--samples", "--stats", "--target", "--activation-budget", "--max-shard-size"],
         ["auto"] = ["--output", "-o", "--overwrite", "--plan-only", "--scores", "--from-scores", "--recipe-out", "--json", "--formats",
             "--effective-bits", "--target-size", "--scope-bits", "--method", "--kv", "--scope", "--exclude", "--calibration", "--samples",
             "--target", "--activation-budget", "--max-shard-size"],
+        ["calibrate"] = ["--output", "-o", "--for", "--statistics", "--recipe", "--calibration", "--samples", "--activation-budget", "--overwrite",
+            "--json"],
+        ["stats"] = [],
         ["verify"] = ["--target", "--json"],
         ["inspect"] = ["--tensors", "--json"],
         ["eval"] = ["--data", "--text", "--against", "--limit", "--max-new-tokens", "-n", "--json"],
@@ -30,7 +33,7 @@ public sealed class VerbTests
     };
 
     /// <summary>Options of other verbs that descriptions speak of.</summary>
-    static readonly string[] Mentioned = ["--format"];
+    static readonly string[] Mentioned = ["--format", "--stats"];
 
     public static TheoryData<string> Verbs => [.. Options.Keys];
 

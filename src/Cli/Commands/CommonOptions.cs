@@ -50,6 +50,17 @@ static class CommonOptions
 
     public static Option<int?> Samples() => new("--samples") { Description = "Use at most this many calibration samples." };
 
+    public static Option<string?> Statistics() => new("--stats")
+    {
+        Description = "Use this file of `nibble calibrate` instead of running samples.",
+    };
+
+    public static Option<string> Budget() => new("--activation-budget")
+    {
+        Description = "Memory for hidden states between blocks; more waits on disk.",
+        DefaultValueFactory = _ => "2GiB",
+    };
+
     public static Option<string?> Target() => new("--target")
     {
         Description = "Runtime that must load the checkpoint: vllm, sglang, trtllm, hf. Without it the rules of vllm are checked, " +

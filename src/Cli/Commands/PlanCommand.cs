@@ -45,7 +45,7 @@ static class PlanCommand
             var plan = model.Plan(recipe, out var unused);
             var options = request.Run(parsed);
             options.Target.Check(plan);
-            var data = plan.NeedsData && plan.Problems.Count == 0 ? CalibrationFiles.Open(model, options) : null;
+            var data = plan.NeedsData && plan.Problems.Count == 0 ? CalibrationFiles.Open(model, plan, options) : null;
             var forecast = Forecasts.Of(model, plan, options, parsed.GetValue(output), data);
             if (parsed.GetValue(json))
                 terminal.Json(PlanView.Of(plan, forecast), PlanJson.Default.PlanView);

@@ -17,13 +17,10 @@ sealed class RequestOptions
     readonly Option<string?> recipe = CommonOptions.Recipe();
     readonly Option<string?> calibration = CommonOptions.Calibration();
     readonly Option<int?> samples = CommonOptions.Samples();
+    readonly Option<string?> statistics = CommonOptions.Statistics();
     readonly Option<string?> target = CommonOptions.Target();
 
-    readonly Option<string> budget = new("--activation-budget")
-    {
-        Description = "Memory for hidden states between blocks; more waits on disk.",
-        DefaultValueFactory = _ => "2GiB",
-    };
+    readonly Option<string> budget = CommonOptions.Budget();
 
     readonly Option<string> shard = new("--max-shard-size")
     {
@@ -36,7 +33,7 @@ sealed class RequestOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, target, budget, shard])
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, statistics, target, budget, shard])
             command.Options.Add(option);
     }
 
@@ -66,8 +63,14 @@ sealed class RequestOptions
         var shardBytes = Units.ParseBytes(parsed.GetRequiredValue(shard), shard.Name);
         if (shardBytes == 0)
             throw new UsageException("--max-shard-size: more than nothing expected.");
+        foreach (var other in (Option[])[calibration, samples])
+            if (parsed.GetValue(statistics) is not null && parsed.GetResult(other) is { Implicit: false })
+                throw new UsageException($"{other.Name} and --stats exclude each other.");
         return new RunOptions(parsed.GetValue(calibration), parsed.GetValue(samples), CommonOptions.ParseTarget(parsed.GetValue(target)),
-            Units.ParseBytes(parsed.GetRequiredValue(budget), budget.Name), shardBytes);
+            Units.ParseBytes(parsed.GetRequiredValue(budget), budget.Name), shardBytes)
+        {
+            Statistics = parsed.GetValue(statistics),
+        };
     }
 
     /// <summary>
@@ -77,9 +80,9 @@ sealed class RequestOptions
     public string Describe(ParseResult parsed, string output)
     {
         var words = new List<string> { "nibble", "quantize", ModelCard.NameOf(parsed.GetRequiredValue(Model)) };
-        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, target, shard])
+        foreach (var option in (Option[])[format, keyValues, scope, exclude, .. algorithm, recipe, calibration, samples, statistics, target, shard])
             if (parsed.GetResult(option) is { Implicit: false } given)
-                words.AddRange(given.Tokens.Select(token => option == recipe || option == calibration ? ModelCard.NameOf(token.Value) : token.Value)
+                words.AddRange(given.Tokens.Select(token => option == recipe || option == calibration || option == statistics ? ModelCard.NameOf(token.Value) : token.Value)
                     .Prepend(option.Name));
         return string.Join(' ', words.Append("--output").Append(ModelCard.NameOf(output)).Select(Shell));
     }

@@ -1,4 +1,5 @@
 using System.Globalization;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 
@@ -11,6 +12,7 @@ sealed class AlgorithmSettings
     readonly List<FormatPreset> formats = [];
     Algorithm? algorithm;
     Quality? quality;
+    ActivationRange? range;
 
     /// <summary>Names in recipe files and what they say; options have <c>--</c> before and <c>-</c> for <c>_</c>.</summary>
     public static IReadOnlyList<(string Name, string Description)> Known { get; } =
@@ -21,6 +23,7 @@ sealed class AlgorithmSettings
         ("awq", "Which halves of AWQ: lite (scale channels, default), clip, full (both)."),
         ("awq_step", "Between two α of the AWQ search, 0.1 by default."),
         ("smoothquant_alpha", "How much of the range SmoothQuant moves into the weights: 1 (default) to 0, or auto."),
+        ("range", "Range of static activation scales: max (default), percentile:99.99, entropy, mse, headroom."),
         ("rank", "Of the part SVDQuant keeps unquantized, 32 by default."),
     ];
 
@@ -33,6 +36,7 @@ sealed class AlgorithmSettings
         switch (name)
         {
             case "algorithm": algorithm = RecipeWords.ParseAlgorithm(value); break;
+            case "range": range = RecipeWords.ParseRange(value); break;
             case "preset": quality = Word<Quality>(name, value); break;
             case "scales": Add(Word<ScaleChoice>(name, value), (options, scales) => options with { Scales = scales }); break;
             case "awq": Add(Word<AwqMode>(name, value), (options, mode) => options with { Awq = mode }); break;
@@ -53,7 +57,7 @@ sealed class AlgorithmSettings
     public Recipe On(Recipe recipe)
     {
         var format = formats.FirstOrDefault();
-        if (formats.Find(other => (other.Algorithm, other.Options) != (format!.Algorithm, format.Options)) is { } another)
+        if (formats.Find(other => (other.Algorithm, other.Options, other.Range) != (format!.Algorithm, format.Options, format.Range)) is { } another)
             throw new UsageException(
                 $"--format {another.Name} is {another.Description} and {format!.Name} is {format.Description}; a recipe has one algorithm.");
         if (algorithm is not null && quality is not null)
@@ -66,6 +70,7 @@ sealed class AlgorithmSettings
         return recipe with
         {
             Algorithm = algorithm ?? format?.Algorithm ?? (quality is { } level ? Qualities.Choose(level, schemes) : Algorithm.Max),
+            Range = range ?? format?.Range ?? ActivationRange.Max,
             Options = settings.Aggregate(format?.Options ?? AlgorithmOptions.Default, (options, setting) => setting(options)),
         };
     }

@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 
@@ -45,6 +46,10 @@ static class RecipeWords
 
     public static Algorithm ParseAlgorithm(string name) => Algorithms.Find(name)?.Algorithm
         ?? throw new UsageException($"--algorithm {name}: unknown; {Suggestion.For(name, AlgorithmNames)}");
+
+    public static ActivationRange ParseRange(string text) => ActivationRange.Parse(text)
+        ?? throw new UsageException($"--range {text}: unknown; " + (text.StartsWith("percentile", StringComparison.OrdinalIgnoreCase)
+            ? "percentile:99.99, above 0 and at most 100, expected." : Suggestion.For(text, ActivationRange.Words)));
 
     public static IEnumerable<Scope> ParseScope(string name) => name switch
     {

@@ -3,6 +3,7 @@ using System.Text;
 using Nibble.Export.Safetensors;
 using Nibble.Quant;
 using Nibble.Quant.Calibration;
+using Nibble.Quant.Planning;
 
 namespace Nibble.Cli.Runs;
 
@@ -13,6 +14,18 @@ namespace Nibble.Cli.Runs;
 sealed record CalibrationFiles(ISampleSource Samples, string Path, string Fingerprint)
 {
     const string Default = "calib.jsonl";
+
+    /// <summary>What an earlier run learned: then there are no samples.</summary>
+    public StoredStatistics? Statistics { get; init; }
+
+    /// <summary>Samples that are run or were.</summary>
+    public long Count => Statistics?.Info.Samples ?? Samples.Count;
+
+    /// <summary>Statistics where a file of them was named and the plan needs some, else data.</summary>
+    /// <exception cref="UsageException">There is none; says how to make some.</exception>
+    /// <exception cref="QuantizationException">The statistics are of another model, or lack something; names it.</exception>
+    public static CalibrationFiles Open(ModelFolder model, Plan plan, RunOptions options) =>
+        options.Statistics is { } path ? StatisticsFile.For(model, plan, path) : Open(model, options);
 
     static readonly string[] PictureEndings = [".png", ".jpg", ".jpeg"];
 

@@ -1,5 +1,6 @@
 using System.Security.Cryptography;
 using System.Text;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
 
 namespace Nibble.Cli.Runs;
@@ -25,11 +26,21 @@ static class Fingerprint
         new("target", options.Target.Name),
     ];
 
+    /// <summary>What statistics of a model are valid for.</summary>
+    public static List<ModelField> Fields(ModelFolder model) =>
+    [
+        new("model type", model.Network.ModelType),
+        new("config.json", Convert.ToHexStringLower(SHA256.HashData(model.Files.Folder.Config.Span))),
+        new("weights", Weights(model)),
+        new("preprocessing", HashOf(Preprocessing.Where(name => File.Exists(model.In(name))).Select(name => File.ReadAllBytes(model.In(name))))),
+    ];
+
     /// <summary>A hash of the configuration, of parts of the weights, and of what makes tokens and pixels.</summary>
-    public static string OfModel(ModelFolder model)
+    public static string OfModel(ModelFolder model) => HashOf(Fields(model).Select(field => Encoding.UTF8.GetBytes(field.Value)));
+
+    static string Weights(ModelFolder model)
     {
         using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
-        hash.AppendData(model.Files.Folder.Config.Span);
         var buffer = new byte[Sampled];
         foreach (var shard in model.Files.Folder.Shards)
         {
@@ -42,8 +53,14 @@ static class Fingerprint
                 hash.AppendData(buffer, 0, stream.ReadAtLeast(buffer, buffer.Length, throwOnEndOfStream: false));
             }
         }
-        foreach (var name in Preprocessing.Where(name => File.Exists(model.In(name))))
-            hash.AppendData(SHA256.HashData(File.ReadAllBytes(model.In(name))));
+        return Convert.ToHexStringLower(hash.GetHashAndReset());
+    }
+
+    static string HashOf(IEnumerable<byte[]> parts)
+    {
+        using var hash = IncrementalHash.CreateHash(HashAlgorithmName.SHA256);
+        foreach (var part in parts)
+            hash.AppendData(SHA256.HashData(part));
         return Convert.ToHexStringLower(hash.GetHashAndReset());
     }
 }

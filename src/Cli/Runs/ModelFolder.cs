@@ -1,3 +1,4 @@
+using System.Numerics;
 using System.Text.Json;
 using Nibble.Export;
 using Nibble.Models;
@@ -39,6 +40,9 @@ sealed class ModelFolder : IDisposable
 
     public INetwork Network { get; }
 
+    /// <summary>[1, heads, 1, d] of what is taken off cached keys, and of what is taken off values.</summary>
+    public Shape KeyValueBias => new(1, Config.Text.KeyValueHeads, 1, Config.Text.HeadWidth);
+
     public Tokenizer Tokenizer => tokenizer.Value;
 
     public PromptBuilder Prompts => prompts.Value;
@@ -67,11 +71,23 @@ sealed class ModelFolder : IDisposable
     /// <exception cref="CheckpointException">The checkpoint is quantized already, or a tensor is missing or not as config.json implies.</exception>
     public Plan Plan(Recipe recipe, out IReadOnlyList<string> unused)
     {
+        unused = CheckPlain();
+        var plan = Quant.Planning.Plan.Create(Network, Files, recipe);
+        return recipe.KeyValues is not { Rotates: true } format || BitOperations.IsPow2(Config.Text.HeadWidth) ? plan : plan with
+        {
+            Problems = [.. plan.Problems, $"{format} rotates heads whose width is a power of two; here it is {Config.Text.HeadWidth}."],
+        };
+    }
+
+    /// <summary>Holds the checkpoint to what running it over data or quantizing it needs.</summary>
+    /// <returns>Tensors of the checkpoint that the network does not use.</returns>
+    /// <exception cref="CheckpointException">The checkpoint is quantized already, or a tensor is missing or not as config.json implies.</exception>
+    public IReadOnlyList<string> CheckPlain()
+    {
         if (Files.Quantization is { } already)
             throw new CheckpointException(Path, $"plain weights expected, found a checkpoint already quantized to {already.Algorithm ?? "a cache format"}; " +
                 "give the original");
-        unused = AskedTensors.Check(Network, Files.Folder);
-        return Quant.Planning.Plan.Create(Network, Files, recipe);
+        return AskedTensors.Check(Network, Files.Folder);
     }
 
     /// <summary>All stages loaded. Dense weights stay in the mapped files.</summary>

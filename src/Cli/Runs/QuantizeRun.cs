@@ -37,12 +37,12 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         options.Target.Check(plan);
         if (plan.Problems.Count > 0)
             throw new QuantizationException(string.Join("\n", plan.Problems));
-        var data = plan.NeedsData ? CalibrationFiles.Open(model, options) : null;
+        var data = plan.NeedsData ? CalibrationFiles.Open(model, plan, options) : null;
         var forecast = Forecasts.Of(model, plan, options, output, data);
         if (!forecast.Fits)
             throw new CannotFitException(string.Join("\n", forecast.Obstacles));
 
-        using var writer = CheckpointWriter.Open(output, ModelOptSink.Declare(plan, model.Files), new CheckpointOptions
+        using var writer = CheckpointWriter.Open(output, ModelOptSink.Declare(plan, model.Files, model.KeyValueBias), new CheckpointOptions
         {
             MaxShardBytes = options.MaxShardBytes,
             Fingerprint = Fingerprint.Of(model, recipe, data, options),
@@ -54,7 +54,10 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         var spill = Path.Combine(output, ".nibble", "activations");
         if (Directory.Exists(spill))
             Directory.Delete(spill, recursive: true); // of a process that was killed; the writer keeps others out
-        var quantizer = new Quantizer(model.Network, model.Files, plan, new QuantizerOptions(options.ActivationBudget, spill));
+        var quantizer = new Quantizer(model.Network, model.Files, plan, new QuantizerOptions(options.ActivationBudget, spill)
+        {
+            Statistics = data?.Statistics,
+        });
         var stages = Quantize(quantizer, writer, plan, data?.Samples, display, cancellation);
 
         var report = Report(plan, data, stages, resumed, clock.Elapsed) with
@@ -74,6 +77,11 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
     public static string? UnusedWarning(ModelFolder model, IReadOnlyList<string> unused) => unused.Count == 0 ? null
         : $"{model.Path}: {unused.Count} tensors that {model.Network.ModelType} does not use are copied as they are: " +
             string.Join(", ", unused.Take(MostNamed)) + (unused.Count > MostNamed ? ", …" : "");
+
+    /// <summary>Says which modules saw no calibration token, all of them, for they are quantized blindly; null when all did.</summary>
+    public static string? UnseenWarning(IReadOnlyList<string> modules) => modules.Count == 0 ? null
+        : $"{modules.Count} {(modules.Count == 1 ? "module" : "modules")} saw no calibration token; a static input scale covers the format's whole range " +
+            $"there (docs/calibration.md): {string.Join(", ", modules)}";
 
     IReadOnlyList<StageReport> Quantize(Quantizer quantizer, CheckpointWriter writer, Plan plan, ISampleSource? samples,
         ProgressDisplay display, CancellationToken cancellation)
@@ -116,8 +124,8 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
     {
         var modules = stages.SelectMany(stage => stage.Modules).ToList();
         var warnings = model.Files.Folder.Warnings.ToList();
-        warnings.AddRange(modules.Where(module => plan.NeedsData && module.TextTokens + module.VisionTokens == 0)
-            .Select(module => $"{module.Name} saw no calibration token."));
+        if (plan.NeedsData && UnseenWarning([.. modules.Where(module => module.TextTokens + module.VisionTokens == 0).Select(module => module.Name)]) is { } unseen)
+            warnings.Add(unseen);
         return new RunReport(
             $"nibble {Product.Version}", model.Path, model.Network.ModelType, DateTimeOffset.UtcNow,
             [
@@ -126,7 +134,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
                 new("activation budget", Units.Bytes(options.ActivationBudget)),
                 new("largest shard", Units.Bytes(options.MaxShardBytes)),
             ],
-            data?.Path, data?.Samples.Count ?? 0,
+            data?.Path, (int)Math.Min(int.MaxValue, data?.Count ?? 0),
             modules.Select(module => module.TextTokens).DefaultIfEmpty(0).Max(), modules.Select(module => module.VisionTokens).DefaultIfEmpty(0).Max(),
             plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, stages.Select(stage => stage.PeakBytes).Append(ProcessMemory.PeakBytes).Max(),
             PeakActivationBytes: 0, SpilledBytes: 0, resumed, stages, plan.KeptModules, warnings);

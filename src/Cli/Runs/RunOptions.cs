@@ -5,4 +5,8 @@ namespace Nibble.Cli.Runs;
 /// <param name="Samples">Use at most so many.</param>
 /// <param name="ActivationBudget">Bytes.</param>
 /// <param name="MaxShardBytes">Bytes.</param>
-sealed record RunOptions(string? Calibration, int? Samples, TargetChoice Target, long ActivationBudget, long MaxShardBytes);
+sealed record RunOptions(string? Calibration, int? Samples, TargetChoice Target, long ActivationBudget, long MaxShardBytes)
+{
+    /// <summary>A file of `nibble calibrate` to use instead of data; null for none.</summary>
+    public string? Statistics { get; init; }
+}

@@ -17,11 +17,13 @@ sealed record SafetensorsLayout(byte[] Header, IReadOnlyDictionary<string, (Tens
     /// Tensors lie as declared, but those of an odd size (no multiple of 8 bytes) come last, largest elements first: the format
     /// allows no padding, and this way every tensor is aligned to its elements.
     /// </summary>
-    public static SafetensorsLayout Of(string path, IReadOnlyList<TensorSpec> tensors)
+    /// <param name="metadata">Strings of the file beside <c>format</c>; null for none.</param>
+    public static SafetensorsLayout Of(
+        string path, IReadOnlyList<TensorSpec> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
         var order = tensors.Where(tensor => tensor.Bytes % 8 == 0)
             .Concat(tensors.Where(tensor => tensor.Bytes % 8 != 0).OrderByDescending(tensor => tensor.DType.Bytes())).ToList();
-        var header = Prefix(path, order);
+        var header = Prefix(path, order, metadata);
         var places = new Dictionary<string, (TensorSpec, long)>();
         long end = header.Length;
         foreach (var tensor in order)
@@ -33,12 +35,12 @@ sealed record SafetensorsLayout(byte[] Header, IReadOnlyDictionary<string, (Tens
         return new SafetensorsLayout(header, places, end);
     }
 
-    static byte[] Prefix(string path, List<TensorSpec> order)
+    static byte[] Prefix(string path, List<TensorSpec> order, IReadOnlyDictionary<string, string>? metadata)
     {
         using var memory = new MemoryStream();
         memory.Write(new byte[8]);
         using (var json = new Utf8JsonWriter(memory, Json))
-            Write(json, order);
+            Write(json, order, metadata);
         while (memory.Length % 8 != 0)
             memory.WriteByte((byte)' ');
         var bytes = memory.ToArray();
@@ -49,11 +51,13 @@ sealed record SafetensorsLayout(byte[] Header, IReadOnlyDictionary<string, (Tens
         return bytes;
     }
 
-    static void Write(Utf8JsonWriter json, List<TensorSpec> order)
+    static void Write(Utf8JsonWriter json, List<TensorSpec> order, IReadOnlyDictionary<string, string>? metadata)
     {
         json.WriteStartObject();
         json.WriteStartObject("__metadata__");
         json.WriteString("format", "pt");
+        foreach (var (key, value) in metadata ?? new Dictionary<string, string>())
+            json.WriteString(key, value);
         json.WriteEndObject();
         long start = 0;
         foreach (var tensor in order)

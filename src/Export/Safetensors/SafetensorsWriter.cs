@@ -30,12 +30,14 @@ public sealed class SafetensorsWriter : IDisposable
     string Partial => Path + ".partial";
 
     /// <summary>Starts a file with these tensors; an earlier partial file is replaced.</summary>
+    /// <param name="metadata">Strings of the file; null for none.</param>
     /// <exception cref="CheckpointException">
     /// The disk is full, the folder cannot be written, or a name is declared twice.
     /// </exception>
-    public static SafetensorsWriter Create(string path, IReadOnlyList<TensorSpec> tensors)
+    public static SafetensorsWriter Create(
+        string path, IReadOnlyList<TensorSpec> tensors, IReadOnlyDictionary<string, string>? metadata = null)
     {
-        var layout = SafetensorsLayout.Of(path, tensors);
+        var layout = SafetensorsLayout.Of(path, tensors, metadata);
         var handle = Disk.Try(path, Problem, () => File.OpenHandle(path + ".partial", FileMode.Create, FileAccess.ReadWrite,
             FileShare.Read, FileOptions.None, layout.Bytes));
         var writer = new SafetensorsWriter(path, layout, handle);

@@ -16,13 +16,14 @@ public sealed class ObservedInputs(
     public IReadOnlyDictionary<string, LayerStatistics> Layers => layers;
 
     /// <summary>Takes in what a step is about to multiply for one sample.</summary>
+    /// <param name="sample">The index of the sample.</param>
     /// <exception cref="QuantizationException">An input is NaN or infinite.</exception>
-    public void Observe(Step step, Pass pass)
+    public void Observe(Step step, Pass pass, int sample = 0)
     {
         foreach (var group in step.Inputs)
             if (group.Modules.Any(watched) && group.Rows(pass) is { } rows)
             {
-                Of(group, rows.X.Columns).Observe(rows.X, Modalities.Of(pass, scope, rows));
+                Of(group, rows.X.Columns).Observe(rows.X, Modalities.Of(pass, scope, rows), sample);
                 if (rows.Tokens is not null)
                     rows.X.Dispose();
             }
@@ -35,10 +36,20 @@ public sealed class ObservedInputs(
     public float Amax(StageLoader stage, string module) =>
         stage.SharingInput(module).Max(name => layers.GetValueOrDefault(name)?.Amax ?? 0);
 
+    /// <summary>Takes over what an earlier run learned of these modules, instead of observing.</summary>
+    /// <exception cref="QuantizationException">The statistics are not what they should be.</exception>
+    public void Restore(StoredStatistics stored, IEnumerable<string> modules)
+    {
+        foreach (var module in modules)
+            if (!layers.ContainsKey(module) && stored.GroupOf(module) is { } group && stored.Inputs(group, keptRows) is { } statistics)
+                foreach (var member in group.Modules)
+                    layers[member] = statistics;
+    }
+
     /// <summary>Releases the rows its statistics kept.</summary>
     public void Dispose()
     {
-        foreach (var statistics in layers.Values)
+        foreach (var statistics in layers.Values.Distinct())
             statistics.Dispose();
     }
 

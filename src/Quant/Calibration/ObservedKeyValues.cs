@@ -1,3 +1,4 @@
+using Nibble.Models;
 using Nibble.Tensors;
 
 namespace Nibble.Quant.Calibration;
@@ -13,4 +14,19 @@ public sealed class ObservedKeyValues(IModuleSource inner) : IModuleSource
     public ILinearWeight Linear(string module) => inner.Linear(module);
 
     public IKeyValueFilter? KeyValues(string attention) => statistics[attention] = new KeyValueStatistics(attention);
+
+    /// <summary>Says of which modality the tokens are that a stage is about to run.</summary>
+    public void Begin(Pass pass)
+    {
+        foreach (var cache in statistics.Values)
+            cache.Modality = pass.ImageMask is { } mask ? token => mask[token] ? Modality.Vision : Modality.Text : null;
+    }
+
+    /// <summary>Takes over what an earlier run learned, instead of observing; attention modules no token reached are as new.</summary>
+    /// <exception cref="QuantizationException">The statistics are not what they should be.</exception>
+    public void Restore(StoredStatistics stored, IEnumerable<string> attentions)
+    {
+        foreach (var attention in attentions)
+            statistics[attention] = stored.Cache(attention) ?? new KeyValueStatistics(attention);
+    }
 }

@@ -5,7 +5,13 @@ namespace Nibble.Quant.Calibration;
 /// <param name="Awq">Mean magnitudes and second moments, n² numbers; has the channels' largest magnitudes too.</param>
 /// <param name="MomentBlock">Channels of a block whose second moments are wanted; 0: none are.</param>
 /// <param name="SampledTokens">Tokens of a call that the moments of blocks look at; 0: all.</param>
-public sealed record StatisticNeeds(bool Channels = false, bool Awq = false, int MomentBlock = 0, int SampledTokens = 0)
+/// <param name="Histogram">Counts of magnitudes, for ranges that leave out the largest.</param>
+/// <param name="Headroom">Counts of the largest magnitudes of blocks of 16.</param>
+/// <param name="Moments">Second moments by fold, 2·n² numbers.</param>
+/// <param name="Rows">Some of the inputs themselves.</param>
+public sealed record StatisticNeeds(
+    bool Channels = false, bool Awq = false, int MomentBlock = 0, int SampledTokens = 0,
+    bool Histogram = false, bool Headroom = false, bool Moments = false, bool Rows = false)
 {
     /// <summary>Nothing more than is always known.</summary>
     public static StatisticNeeds None { get; } = new();
@@ -17,10 +23,39 @@ public sealed record StatisticNeeds(bool Channels = false, bool Awq = false, int
         if (a.MomentBlock > 0 && b.MomentBlock > 0 && (a.MomentBlock, a.SampledTokens) != (b.MomentBlock, b.SampledTokens))
             throw new QuantizationException($"moments of blocks of {a.MomentBlock} and of {b.MomentBlock} wanted of the same inputs");
         var blocks = a.MomentBlock > 0 ? a : b;
-        return new StatisticNeeds(a.Channels || b.Channels, a.Awq || b.Awq, blocks.MomentBlock, blocks.SampledTokens);
+        return new StatisticNeeds(
+            a.Channels || b.Channels, a.Awq || b.Awq, blocks.MomentBlock, blocks.SampledTokens,
+            a.Histogram || b.Histogram, a.Headroom || b.Headroom, a.Moments || b.Moments, a.Rows || b.Rows);
     }
+
+    /// <summary>The names of what is wanted.</summary>
+    public IEnumerable<string> Names()
+    {
+        if (Channels)
+            yield return "channels";
+        if (Histogram)
+            yield return "histogram";
+        if (Headroom)
+            yield return "headroom";
+        if (MomentBlock > 0)
+            yield return SampledTokens > 0 ? $"moments of blocks of {MomentBlock} at {SampledTokens} tokens" : $"moments of blocks of {MomentBlock}";
+        if (Awq)
+            yield return "awq";
+        if (Moments)
+            yield return "moments";
+        if (Rows)
+            yield return "rows";
+    }
+
+    /// <summary>The names of what these lack of what is wanted.</summary>
+    public IEnumerable<string> Missing(StatisticNeeds wanted) =>
+        wanted.Names().Except(Names()).Where(name => name != "channels" || !Awq);
 
     /// <summary>Bytes for inputs of this width.</summary>
     public long Bytes(int width) =>
-        (Awq ? 4L * width * width : 0) + 8L * width * MomentBlock + (Channels || Awq ? 12L * width : 0);
+        (Awq ? 4L * width * width : 0) + 8L * width * MomentBlock + (Channels || Awq ? 12L * width : 0)
+        + (Moments ? 8L * width * width : 0) + (Histogram ? 8L * TypicalBins : 0) + (Headroom ? 4096 : 0);
+
+    /// <summary>Bins a histogram has after batches of like magnitudes.</summary>
+    const int TypicalBins = 4096;
 }

@@ -1,3 +1,4 @@
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 
 namespace Nibble.Quant.Planning;
@@ -8,9 +9,12 @@ namespace Nibble.Quant.Planning;
 public sealed record FormatPreset(
     string Name, IReadOnlyList<string> Aliases, string Scheme, Algorithm Algorithm, AlgorithmOptions Options)
 {
+    /// <summary>How the range of static activation scales is found.</summary>
+    public ActivationRange Range { get; init; } = ActivationRange.Max;
+
     /// <summary>The same in words of a recipe: <c>int4, algorithm awq, awq clip</c>.</summary>
     public string Description => string.Join(", ", Options.Describe(Algorithm)
-        .Select(option => $"{option.Name} {option.Value}").Prepend($"algorithm {Algorithm.Entry().Name}").Prepend(Scheme));
+        .Select(option => $"{option.Name} {option.Value}").Concat(Range == ActivationRange.Max ? [] : (string[])[$"range {Range}"]).Prepend($"algorithm {Algorithm.Entry().Name}").Prepend(Scheme));
 }
 
 /// <summary>Format names that choose an algorithm too.</summary>
@@ -39,6 +43,7 @@ public static class FormatPresets
         new("nvfp4_four_over_six", [], "nvfp4", Algorithm.Max, Default with { Scales = ScaleChoice.FourOverSix }),
         new("nvfp4_local_hessian", ["nvfp4_w4a4_weight_local_hessian"], "nvfp4", Algorithm.Max,
             Default with { Scales = ScaleChoice.LocalHessian }),
+        new("nvfp4_act_headroom", [], "nvfp4", Algorithm.Max, Default) { Range = new ActivationRange(RangeMethod.Headroom) },
     ];
 
     /// <summary>The preset of this name or alias, or null; case, and <c>-</c> for <c>_</c>, do not matter.</summary>

@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 
@@ -84,6 +85,7 @@ public sealed record Plan(
             problems.Add("The recipe matches no module: nothing would be quantized.");
         CheckRules(recipe, modules, problems);
         CheckGroups(modules, problems);
+        CheckRange(recipe, modules, problems);
         problems.AddRange(Suitability.Problems(recipe, [.. modules.Select(module => module.Scheme).OfType<Scheme>()]));
 
         modules = InputFactors.Assign(network, source, recipe, modules);
@@ -128,6 +130,22 @@ public sealed record Plan(
             if (!Recipe.NeverByDefault.Contains(rule.Modules.Pattern) && rule.Modules.Pattern != "*"
                 && !modules.Exists(module => rule.Matches(module.Name, module.Scope)))
                 problems.Add($"The pattern '{rule.Modules}' matches no module.");
+    }
+
+    static void CheckRange(Recipe recipe, List<PlannedModule> modules, List<string> problems)
+    {
+        if (recipe.Range == ActivationRange.Max)
+            return;
+        var schemes = modules.Select(module => module.Scheme).OfType<Scheme>().Distinct().ToList();
+        if (recipe.Algorithm is not (Algorithm.Max or Algorithm.Rtn))
+            problems.Add($"The range {recipe.Range} is for the algorithms max and rtn; {recipe.Algorithm.Entry().Name} finds ranges by itself.");
+        else if (recipe is { Algorithm: Algorithm.Max, Options.Scales: ScaleChoice.LocalHessian })
+            problems.Add($"The range {recipe.Range} and scales {Words.Of(recipe.Options.Scales)} exclude each other.");
+        else if (!schemes.Exists(scheme => scheme.NeedsData))
+            problems.Add($"The range {recipe.Range} is for static activation scales; this recipe has none.");
+        foreach (var scheme in schemes.Where(scheme => scheme.NeedsData))
+            if (recipe.Range.Refuse(scheme.Activation!) is { } reason)
+                problems.Add($"The range {recipe.Range} is not for {scheme}: {reason}.");
     }
 
     /// <summary>Runtimes store fused modules as one matrix, so all members need the same scheme.</summary>

@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 
 namespace Nibble.Quant.Planning;
@@ -19,6 +20,9 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
 {
     /// <summary>Settings of the algorithm.</summary>
     public AlgorithmOptions Options { get; init; } = AlgorithmOptions.Default;
+
+    /// <summary>How the range of static activation scales is found.</summary>
+    public ActivationRange Range { get; init; } = ActivationRange.Max;
 
     /// <summary>Left in high precision unless a later rule says otherwise: no runtime loads a quantized head.</summary>
     public static readonly IReadOnlyList<string> NeverByDefault = ["*lm_head*"];
@@ -45,5 +49,6 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
         .Select(rule => $"{(rule.Scope is { } scope ? $"{scope.ToString().ToLowerInvariant()}:" : "")}{rule.Modules}={rule.Scheme?.Name ?? "skip"}")
         .Append($"algorithm={Algorithm.Entry().Name}")
         .Concat(Options.Describe(Algorithm).Select(option => $"{option.Name}={option.Value}"))
+        .Concat(Range == ActivationRange.Max ? [] : (string[])[$"range={Range}"])
         .Append($"kv={KeyValues?.Name ?? "none"}"));
 }

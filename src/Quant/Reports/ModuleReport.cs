@@ -1,4 +1,7 @@
 using System.Text.Json.Serialization;
+using Nibble.Quant.Calibration;
+using Nibble.Quant.Formats;
+using Nibble.Tensors;
 
 namespace Nibble.Quant.Reports;
 
@@ -31,8 +34,33 @@ public sealed record StageReport(
     string Name, double ForwardSeconds, double QuantizeSeconds, long PeakBytes, IReadOnlyList<ModuleReport> Modules,
     IReadOnlyList<KeyValueReport> KeyValues);
 
-/// <summary>The cache scales of one attention module.</summary>
-public sealed record KeyValueReport(string Attention, float KeyAmax, float ValueAmax);
+/// <summary>What the cache scales of one attention module are made of.</summary>
+/// <param name="KeyAmax">The largest magnitude that is rounded: of keys that are rotated or centred where the format does so.</param>
+public sealed record KeyValueReport(string Attention, float KeyAmax, float ValueAmax)
+{
+    /// <summary>The mean of every channel, by head; null where the format has no biases.</summary>
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<float[]>? KeyBias { get; init; }
+
+    [JsonIgnore(Condition = JsonIgnoreCondition.WhenWritingNull)]
+    public IReadOnlyList<float[]>? ValueBias { get; init; }
+
+    public static KeyValueReport Of(string attention, KeyValueStatistics statistics, KeyValueFormat format) =>
+        new(attention, statistics.KeyAmaxFor(format), statistics.ValueAmaxFor(format))
+        {
+            KeyBias = format.Centred ? statistics.KeyBias() : null,
+            ValueBias = format.Centred ? statistics.ValueBias() : null,
+        };
+
+    public KeyValueScales Scales(KeyValueFormat format) => new(Attention, format.Scale(KeyAmax), format.Scale(ValueAmax))
+    {
+        KeyBias = Bias(KeyBias),
+        ValueBias = Bias(ValueBias),
+    };
+
+    static Tensor? Bias(IReadOnlyList<float[]>? heads) =>
+        heads is { Count: > 0 } ? Tensor.From(heads.SelectMany(head => head).ToArray(), 1, heads.Count, 1, heads[0].Length) : null;
+}
 
 /// <summary>Source-generated JSON of the reports.</summary>
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]

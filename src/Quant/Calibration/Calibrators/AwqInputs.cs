@@ -14,44 +14,46 @@ public sealed class AwqInputs(string name, int width) : IStatistic<AwqInputs>
 {
     readonly double[] magnitudes = new double[width];
     ChannelAmax largest = new(name, width);
+    Tensor? moments;
 
     public string Name => name;
 
     public int Width => width;
 
-    /// <summary>Batches with at least one token.</summary>
-    public long Calls { get; private set; }
+    /// <summary>Batches with at least one token; where only a part of one was taken in, that part.</summary>
+    public double Calls { get; private set; }
 
     /// <summary>[in], the largest magnitudes.</summary>
     public ReadOnlySpan<float> Amax => largest.PerChannel;
 
     /// <summary>Σ over calls of xᵀ·x / tokens, [in, in].</summary>
-    public Tensor Moments { get; private init; } = Tensor.Zeros(width, width);
+    public Tensor Moments => moments ??= Tensor.Zeros(width, width);
 
     /// <summary>Mean over calls of the mean |x| over tokens, [in].</summary>
-    public float[] MeanMagnitude() => [.. magnitudes.Select(sum => (float)(sum / Math.Max(1, Calls)))];
+    public float[] MeanMagnitude() => [.. magnitudes.Select(sum => (float)(sum / (Calls > 0 ? Calls : 1)))];
 
     /// <summary>Takes in one batch.</summary>
     /// <param name="x">[…, in] F32.</param>
+    /// <param name="share">What part of a call's tokens these are.</param>
     /// <exception cref="QuantizationException">Another width, a NaN or an infinity.</exception>
-    public void Observe(Tensor x)
+    public void Observe(Tensor x, double share = 1)
     {
         largest.Observe(x);
         if (x.Rows == 0)
             return;
         var (sums, wide) = (new double[width], new double[width]);
         using var scaled = Tensor.Empty(x.Rows, width);
-        var share = 1 / MathF.Sqrt(x.Rows);
+        var factor = MathF.Sqrt((float)share) / MathF.Sqrt(x.Rows);
         for (var row = 0; row < x.Rows; row++)
         {
-            TensorPrimitives.Multiply(x.Row(row), share, scaled.Row(row));
+            TensorPrimitives.Multiply(x.Row(row), factor, scaled.Row(row));
             TensorPrimitives.ConvertChecked<float, double>(x.Row(row), wide);
             TensorPrimitives.Abs(wide, wide);
             TensorPrimitives.Add(sums, wide, sums);
         }
-        TensorPrimitives.MultiplyAdd(sums, 1.0 / x.Rows, magnitudes, magnitudes);
+        TensorPrimitives.MultiplyAdd(sums, share / x.Rows, magnitudes, magnitudes);
         MatMul.Gram(scaled, Moments);
-        Calls++;
+        Calls += share;
     }
 
     public void Merge(AwqInputs other)
@@ -68,7 +70,7 @@ public sealed class AwqInputs(string name, int width) : IStatistic<AwqInputs>
         ["amax"] = largest.ToTensors()["amax"],
         ["mean_magnitude_sum"] = StatisticTensors.Of<double>(magnitudes, DType.F64, width),
         ["moments"] = Moments,
-        ["calls"] = StatisticTensors.Of<long>([Calls], DType.I64, 1),
+        ["calls"] = StatisticTensors.Of<double>([Calls], DType.F64, 1),
     };
 
     public static AwqInputs FromTensors(string name, IReadOnlyDictionary<string, Tensor> tensors)
@@ -80,10 +82,12 @@ public sealed class AwqInputs(string name, int width) : IStatistic<AwqInputs>
         StatisticTensors.CheckSame(name, "channels", largest.Width, magnitudes.Length);
         if (moments.Shape != new Shape(largest.Width, largest.Width))
             throw new QuantizationException($"{name}: moments must be [{largest.Width}, {largest.Width}], found {moments}");
+        if (tensors.Sums<double>(name, "calls", DType.F64, 1) is not [var calls and >= 0])
+            throw new QuantizationException($"{name}: calls must be one number of at least 0, found {tensors["calls"]}");
         var result = new AwqInputs(name, largest.Width)
         {
-            Moments = moments.Clone(),
-            Calls = tensors.Count(name, "calls"),
+            moments = moments.Clone(),
+            Calls = calls,
             largest = largest,
         };
         magnitudes.CopyTo(result.magnitudes, 0);

@@ -39,12 +39,13 @@ public sealed class BlockMoments : IStatistic<BlockMoments>
 
     /// <summary>Takes in one batch.</summary>
     /// <param name="x">[…, in] F32.</param>
+    /// <param name="share">What part of a call's tokens these are; it counts only where a call counts as a whole.</param>
     /// <exception cref="QuantizationException">Another width, a NaN or an infinity.</exception>
-    public void Observe(Tensor x)
+    public void Observe(Tensor x, double share = 1)
     {
         StatisticTensors.CheckActivations(name, x, Width);
         var stride = sampledTokens == 0 ? 1 : Math.Max(1, x.Rows / sampledTokens);
-        var weight = sampledTokens == 0 ? 1 : 1.0 / ((x.Rows + stride - 1) / stride);
+        var weight = sampledTokens == 0 ? 1 : share / ((x.Rows + stride - 1) / stride);
         Threads.For(Blocks, 1, (start, end) =>
         {
             var wide = new double[Block];

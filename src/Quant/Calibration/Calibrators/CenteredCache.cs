@@ -16,6 +16,8 @@ public sealed class CenteredCache(string name, int width) : IStatistic<CenteredC
     readonly float[] smallest = [.. Enumerable.Repeat(float.MaxValue, width)];
     readonly float[] largest = [.. Enumerable.Repeat(float.MinValue, width)];
 
+    public int Width => width;
+
     /// <summary>Calls with at least one token.</summary>
     public long Calls { get; private set; }
 

@@ -13,6 +13,11 @@ static class StatisticTensors
         return tensor;
     }
 
+    /// <summary>Those whose names begin with this and a slash, without it.</summary>
+    public static IReadOnlyDictionary<string, Tensor> Below(this IReadOnlyDictionary<string, Tensor> tensors, string name) => tensors
+        .Where(tensor => tensor.Key.StartsWith(name + "/", StringComparison.Ordinal))
+        .ToDictionary(tensor => tensor.Key[(name.Length + 1)..], tensor => tensor.Value);
+
     /// <summary>A tensor of this type and rank.</summary>
     public static Tensor Get(
         this IReadOnlyDictionary<string, Tensor> tensors, string name, string key, DType type, int rank)
