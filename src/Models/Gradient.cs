@@ -18,6 +18,9 @@ public sealed class Gradient(Action<ILinearWeight, Tensor, Tensor>? observe = nu
     /// <summary>The shape of <see cref="Pass.ImageFeatures"/>.</summary>
     public Tensor? ImageFeatures { get; set => Replace(ref field, value); }
 
+    /// <summary>By expert and its tokens: what the weights of <see cref="Pass.Routes"/> are worth; null where there are none.</summary>
+    public float[][]? RouteWeights { get; set; }
+
     /// <summary>The shape of <see cref="Pass.Logits"/>.</summary>
     public Tensor? Logits { get; set => Replace(ref field, value); }
 
@@ -33,16 +36,16 @@ public sealed class Gradient(Action<ILinearWeight, Tensor, Tensor>? observe = nu
     public void Back(IStage stage, Pass pass, Action<Pass>? loss = null)
     {
         var steps = stage.Steps;
-        var states = new List<(Tensor? Hidden, Tensor? Input)> { (pass.Hidden, pass.Input) };
+        var states = new List<(Tensor? Hidden, Tensor? Input, Routes? Routes)> { (pass.Hidden, pass.Input, pass.Routes) };
         for (var i = 0; i < steps.Count - (loss is null ? 1 : 0); i++) // what the last one leaves only the loss asks for
         {
             steps[i].Run(pass);
-            states.Add((pass.Hidden, pass.Input));
+            states.Add((pass.Hidden, pass.Input, pass.Routes));
         }
         loss?.Invoke(pass);
         for (var i = steps.Count - 1; i >= 0; i--)
         {
-            (pass.Hidden, pass.Input) = (states[i].Hidden!, states[i].Input);
+            (pass.Hidden, pass.Input, pass.Routes) = (states[i].Hidden!, states[i].Input, states[i].Routes);
             (steps[i].Back ?? throw new ModelException($"{stage.GetType().Name}: no gradient is known of its step {i + 1}."))(pass, this);
         }
         foreach (var tensor in states.SelectMany(state => (Tensor?[])[state.Hidden, state.Input]).Distinct())

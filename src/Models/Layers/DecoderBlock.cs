@@ -81,8 +81,10 @@ sealed class DecoderBlock : IStage
 
     Step[] Experts(MoeExperts experts) =>
     [
-        new(experts.GateInputs, pass => pass.Input = experts.Gate(pass.Input!, pass.Routes!)),
-        new(experts.DownInputs, pass => AddMlp(pass, experts.Down(pass.Input!, pass.Routes!))),
+        new(experts.GateInputs, pass => pass.Input = experts.Gate(pass.Input!, pass.Routes!),
+            (pass, gradient) => gradient.Input = experts.GateBack(pass.Input!, pass.Routes!, gradient.Input!, gradient)),
+        new(experts.DownInputs, pass => AddMlp(pass, experts.Down(pass.Input!, pass.Routes!)),
+            (pass, gradient) => gradient.Input = experts.DownBack(pass.Input!, pass.Routes!, gradient.Hidden!, gradient)),
     ];
 
     void AddAttention(Pass pass)
@@ -104,6 +106,12 @@ sealed class DecoderBlock : IStage
     {
         using var x = attention.Project(pass.Input!);
         Elementwise.Add(pass.Hidden, x, x);
+        if (router is not null)
+        {
+            using var normed = mlpNorm.Forward(x);
+            router.Back(normed, gradient.RouteWeights!, gradient.Input!);
+            gradient.RouteWeights = null;
+        }
         using var dx = mlpNorm.Back(x, gradient.Input!);
         Elementwise.AddInPlace(gradient.Hidden!, dx);
         gradient.Input = attention.ProjectBack(pass.Input!, gradient.Hidden!, gradient);

@@ -80,6 +80,49 @@ sealed class MoeExperts
         return y;
     }
 
+    /// <summary>Back through <see cref="Gate"/>.</summary>
+    /// <param name="dAll">[rows, inner].</param>
+    /// <returns>[T, D].</returns>
+    public Tensor GateBack(Tensor x, Routes routes, Tensor dAll, Gradient gradient)
+    {
+        var dx = Tensor.Zeros(x.Shape);
+        for (var expert = 0; expert < experts.Length; expert++)
+        {
+            var tokens = routes.Tokens(expert);
+            if (tokens.Length == 0)
+                continue;
+            using var rows = routes.Gather(x, expert);
+            using var dRows = experts[expert].GateBack(rows, routes.Of(dAll, expert), gradient);
+            for (var i = 0; i < tokens.Length; i++)
+                TensorPrimitives.Add(dx.Row(tokens[i]), dRows.Row(i), dx.Row(tokens[i]));
+        }
+        return dx;
+    }
+
+    /// <summary>Back through <see cref="Down"/>; leaves what the weights of the routes are worth.</summary>
+    /// <param name="dy">[T, D].</param>
+    /// <returns>[rows, inner].</returns>
+    public Tensor DownBack(Tensor all, Routes routes, Tensor dy, Gradient gradient)
+    {
+        var (dAll, dWeights) = (Tensor.Empty(all.Shape), new float[experts.Length][]);
+        for (var expert = 0; expert < experts.Length; expert++)
+        {
+            dWeights[expert] = new float[routes.Tokens(expert).Length];
+            if (dWeights[expert].Length == 0)
+                continue;
+            using Tensor rows = experts[expert].Down(routes.Of(all, expert)), dRows = routes.Gather(dy, expert);
+            for (var i = 0; i < rows.Rows; i++)
+            {
+                dWeights[expert][i] = TensorPrimitives.Dot<float>(rows.Row(i), dRows.Row(i));
+                TensorPrimitives.Multiply(dRows.Row(i), routes.Weights(expert)[i], dRows.Row(i));
+            }
+            using var dInner = experts[expert].DownBack(routes.Of(all, expert), dRows, gradient);
+            dInner.Span<float>().CopyTo(routes.Of(dAll, expert).Span<float>());
+        }
+        gradient.RouteWeights = dWeights;
+        return dAll;
+    }
+
     /// <summary>One token through all experts, those of weight zero included.</summary>
     /// <param name="weights">Of every expert.</param>
     /// <param name="experts">Gate and up [inner, D] and down [D, inner] of every expert.</param>

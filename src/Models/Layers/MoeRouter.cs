@@ -26,6 +26,36 @@ sealed class MoeRouter(ExpertsConfig config, int width, int layer, Weights weigh
         return routes;
     }
 
+    /// <summary>Adds what the weights of the experts are worth to the gradient of x; which experts are chosen counts as given.</summary>
+    /// <param name="dWeights">By expert and its tokens.</param>
+    /// <param name="dx">[T, D].</param>
+    public void Back(Tensor x, float[][] dWeights, Tensor dx)
+    {
+        using Tensor logits = Tensor.Empty(x.Rows, config.Count), d = Tensor.Zeros(logits.Shape);
+        MatMul.Apply(x, weight, logits);
+        var routes = Choose(logits, config.PerToken, config.Normalised);
+
+        // With w = s / Σ s of the chosen, or w = s = softmax(logits): dlogits = w ⊙ (dw - Σ w·dw), over the chosen or over all.
+        var means = new float[x.Rows];
+        for (var expert = 0; expert < config.Count; expert++)
+            for (var i = 0; i < dWeights[expert].Length; i++)
+                means[routes.Tokens(expert)[i]] += routes.Weights(expert)[i] * dWeights[expert][i];
+        if (!config.Normalised)
+        {
+            Softmax.Apply(logits, d);
+            for (var token = 0; token < d.Rows; token++)
+                TensorPrimitives.Multiply(d.Row(token), -means[token], d.Row(token));
+        }
+        for (var expert = 0; expert < config.Count; expert++)
+            for (var i = 0; i < dWeights[expert].Length; i++)
+            {
+                var token = routes.Tokens(expert)[i];
+                d.Row(token)[expert] += routes.Weights(expert)[i] * (dWeights[expert][i] - (config.Normalised ? means[token] : 0));
+            }
+        LinearGradient.Apply(d, new DenseWeight(weight), dx, add: true);
+        GC.KeepAlive(this);
+    }
+
     /// <summary>Of equal probabilities the lower expert is chosen; PyTorch leaves that open.</summary>
     /// <param name="logits">[T, E] F32.</param>
     /// <param name="perToken">K.</param>

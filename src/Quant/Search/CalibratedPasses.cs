@@ -59,8 +59,8 @@ sealed class CalibratedPasses : IDisposable
                 else if (!ReferenceEquals(found, pass.Hidden))
                     found?.Dispose();
             }
-            foreach (var (module, statistics) in inputs.Layers)
-                inputAmax[module] = statistics.Amax;
+            foreach (var module in stages[i].Modules.Where(searched))
+                inputAmax[module] = stages[i].SharingInput(module).Max(name => inputs.Layers.GetValueOrDefault(name)?.Amax ?? 0);
         }
     }
 

@@ -3,7 +3,7 @@ namespace Nibble.Quant.Search;
 /// <summary>One step down a curve: so much more cost for so much less score.</summary>
 /// <param name="Group">Index of the group that takes the step.</param>
 /// <param name="Candidate">Index of the candidate it arrives at.</param>
-readonly record struct Step(long Cost, double Gain, int Group, int Candidate)
+readonly record struct CurveStep(long Cost, double Gain, int Group, int Candidate)
 {
     public double Slope => Gain / Cost;
 }
@@ -14,11 +14,11 @@ readonly record struct Step(long Cost, double Gain, int Group, int Candidate)
 /// </summary>
 sealed class CostCurve
 {
-    readonly Step[] steps;
+    readonly CurveStep[] steps;
     readonly long[] costs;
     readonly double[] scores;
 
-    CostCurve(long leastCost, double startScore, Step[] steps)
+    CostCurve(long leastCost, double startScore, CurveStep[] steps)
     {
         this.steps = steps;
         costs = new long[steps.Length + 1];
@@ -34,7 +34,7 @@ sealed class CostCurve
 
     public long LargestCost => costs[^1];
 
-    public IReadOnlyList<Step> Steps => steps;
+    public IReadOnlyList<CurveStep> Steps => steps;
 
     /// <summary>The lower convex hull of a group's candidates, from the cheapest on.</summary>
     public static CostCurve Of(IReadOnlyList<Candidate> candidates, int group)
@@ -47,7 +47,7 @@ sealed class CostCurve
             hull.Add(next);
         }
         return new CostCurve(candidates[hull[0]].Cost, candidates[hull[0]].Score,
-            [.. hull.Zip(hull.Skip(1), (from, to) => new Step(candidates[to].Cost - candidates[from].Cost,
+            [.. hull.Zip(hull.Skip(1), (from, to) => new CurveStep(candidates[to].Cost - candidates[from].Cost,
                 candidates[from].Score - candidates[to].Score, group, to))]);
     }
 
@@ -63,7 +63,7 @@ sealed class CostCurve
     /// <summary>The curve up to this cost. The last step may be part of one, so that it arrives at no candidate.</summary>
     public CostCurve Until(long limit)
     {
-        var kept = new List<Step>();
+        var kept = new List<CurveStep>();
         for (var i = 0; i < steps.Length && costs[i] < limit; i++)
             kept.Add(costs[i + 1] <= limit ? steps[i] : steps[i] with
             {

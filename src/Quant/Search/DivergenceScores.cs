@@ -51,7 +51,7 @@ sealed class DivergenceScores(INetwork network, ITensorSource source, Calibrated
     void Begin(int index, List<SearchGroup> groups, List<(SearchGroup Group, Scheme Scheme)> candidates, Effort effort, CancellationToken cancellation)
     {
         using var tensors = new StageTensors(source);
-        using var packed = new PackedCandidates(groups, tensors, calibrated.InputAmax, options.Simulate);
+        using var packed = new PackedCandidates(network.Stages[index], groups, tensors, calibrated.InputAmax, options.Simulate);
         var dense = new DenseModules(tensors);
         var stages = candidates.Select(candidate => network.Stages[index].Load(
             new Weights(tensors, new OneGroupQuantized(dense, packed, candidate.Group, candidate.Scheme)))).ToList();

@@ -40,13 +40,15 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
             var loader = network.Stages[i];
             var groups = space.Groups.Where(group => group.Stage == loader.Name && group.Schemes.Count > 0).ToList();
             using var tensors = new StageTensors(source);
-            using var candidates = new PackedCandidates(groups, tensors, calibrated.InputAmax, options.Simulate);
+            using var candidates = new PackedCandidates(loader, groups, tensors, calibrated.InputAmax, options.Simulate);
             var modules = new NamedModules(tensors);
             var stage = loader.Load(new Weights(tensors, modules));
+            var mixtures = groups.Where(group => group.IsMixture).SelectMany(group => group.Schemes.Select(scheme => new Mixture(
+                group, scheme, loader.Load(new Weights(tensors, new OneGroupQuantized(modules, candidates, group, scheme)))))).ToList();
             for (var sample = 0; sample < calibrated.Passes.Count; sample++)
             {
                 cancellation.ThrowIfCancellationRequested();
-                Back(stage, i, sample, i == first, (weight, x, dy) => Score(candidates, modules, weight, x, dy));
+                Back(stage, mixtures, i, sample, i == first, (weight, x, dy) => Score(candidates, modules, weight, x, dy));
                 effort.Add("scoring", loader.Name, Work.Of(loader, source) * Passes(groups));
             }
         }
@@ -55,7 +57,7 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
 
     static double Passes(IEnumerable<SearchGroup> groups) => 3 + groups.Select(group => group.Schemes.Count).DefaultIfEmpty(0).Max();
 
-    void Back(IStage stage, int index, int sample, bool isFirst, Action<ILinearWeight, Tensor, Tensor> observe)
+    void Back(IStage stage, List<Mixture> mixtures, int index, int sample, bool isFirst, Action<ILinearWeight, Tensor, Tensor> observe)
     {
         var (pass, store) = (calibrated.Passes[sample], calibrated.Store);
         using var gradient = new Gradient(observe);
@@ -68,6 +70,8 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
             (gradient.Hidden, gradient.ImageFeatures) = (store.Take((Slope, sample)), store.Take((FeatureSlope, sample)));
             if (gradient.Hidden is null && gradient.ImageFeatures is null)
                 return; // vision stages, and a sample without pictures
+            foreach (var mixture in mixtures)
+                Score(stage, mixture, pass, gradient.Hidden!);
             gradient.Back(stage, pass);
         }
         pass.Hidden = null!;
@@ -114,7 +118,7 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
     void Score(PackedCandidates candidates, NamedModules modules, ILinearWeight weight, Tensor x, Tensor dy)
     {
         if (!modules.Names.TryGetValue(weight, out var module)
-            || candidates.Groups.FirstOrDefault(group => group.Modules.Any(member => member.Name == module)) is not { } group)
+            || candidates.Groups.FirstOrDefault(group => group.Modules.Any(member => member.Name == module)) is not { IsMixture: false } group)
             return;
         using Tensor exact = Tensor.Empty(dy.Shape), rounded = Tensor.Empty(dy.Shape);
         weight.Multiply(x, exact);
@@ -122,6 +126,32 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
         {
             candidates.Of(module, scheme).Multiply(x, rounded);
             scores[(group.Name, scheme.Name)] += Sum(dy, rounded, exact);
+        }
+    }
+
+    /// <summary>Of experts the sum counts, which is what their stage leaves: they are its last steps.</summary>
+    void Score(IStage stage, Mixture mixture, Pass pass, Tensor slope)
+    {
+        var first = stage.Steps.Index().First(step => step.Item.Inputs.Any(input => mixture.Group.Modules.Any(module => input.Modules.Contains(module.Name)))).Index;
+        var (found, between) = (pass.Hidden, new List<Tensor>());
+        Run(stage.Steps.Take(first));
+        var (hidden, input, routes) = (pass.Hidden, pass.Input, pass.Routes);
+        var exact = Run(stage.Steps.Skip(first));
+        (pass.Hidden, pass.Input, pass.Routes) = (hidden, input, routes);
+        var rounded = Run(mixture.Stage.Steps.Skip(first));
+        scores[(mixture.Group.Name, mixture.Scheme.Name)] += Sum(slope, rounded, exact);
+        (pass.Hidden, pass.Input, pass.Routes) = (found, null, null);
+        foreach (var tensor in between.Distinct())
+            tensor.Dispose();
+
+        Tensor Run(IEnumerable<Step> steps)
+        {
+            foreach (var step in steps)
+            {
+                step.Run(pass);
+                between.AddRange(((Tensor?[])[pass.Hidden, pass.Input]).OfType<Tensor>().Where(tensor => tensor != found));
+            }
+            return pass.Hidden;
         }
     }
 
@@ -139,6 +169,9 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
         }
         return sum;
     }
+
+    /// <summary>The experts of a stage, all in one scheme.</summary>
+    sealed record Mixture(SearchGroup Group, Scheme Scheme, IStage Stage);
 
     /// <summary>Dense modules, and which weight is whose.</summary>
     sealed class NamedModules(ITensorSource tensors) : IModuleSource

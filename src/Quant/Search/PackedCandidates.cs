@@ -12,7 +12,7 @@ sealed class PackedCandidates : IDisposable
 
     /// <param name="simulate">Another simulation than the codes that would be written, or null.</param>
     public PackedCandidates(
-        IReadOnlyList<SearchGroup> groups, ITensorSource tensors, Func<string, float> inputAmax, Func<Tensor, Scheme, float, ILinearWeight>? simulate)
+        StageLoader stage, IReadOnlyList<SearchGroup> groups, ITensorSource tensors, Func<string, float> inputAmax, Func<Tensor, Scheme, float, ILinearWeight>? simulate)
     {
         Groups = groups;
         foreach (var group in groups)
@@ -23,7 +23,8 @@ sealed class PackedCandidates : IDisposable
                 {
                     var weight = tensors.Load(module.Weight.Name);
                     var inputScale = scheme.NeedsData ? scheme.Activation!.Scale(inputAmax(module.Name)) : 1;
-                    var shared = scheme.Weight.FusedModulesShareScale ? amax.Values.Max() : amax[module.Name];
+                    var sharing = scheme.Weight.FusedModulesShareScale ? module.Group : stage.SharingWeight(module.Name);
+                    var shared = sharing.Max(name => amax[name]);
                     weights.Add((module.Name, scheme), simulate?.Invoke(weight, scheme, inputScale) ?? new PackedWeight(
                         WeightQuantizer.Quantize(weight, scheme.Weight, scheme.Weight.HasTensorScale ? shared : null, module.Weight.Name),
                         scheme.Activation, inputScale));

@@ -13,6 +13,9 @@ public sealed record SearchGroup(string Name, string Stage, Scope Scope, IReadOn
     /// <summary>What a module costs that stays as it is, whatever it is stored in: as ModelOpt counts.</summary>
     const double Unquantized = 16;
 
+    /// <summary>Whether its modules do not all end in outputs of their own: experts, whose sum is what counts.</summary>
+    public bool IsMixture => SearchSpace.Experts(Name) is not null;
+
     public long Elements => Modules.Sum(module => (long)module.Rows * module.Columns);
 
     /// <summary>Bytes on disk; null for staying as it is.</summary>
@@ -36,6 +39,13 @@ public sealed record SearchSpace(IReadOnlyList<SearchGroup> Groups, long OtherBy
     /// <summary>The part of <see cref="ChoiceGroup"/> a scope is.</summary>
     public static string Part(Scope scope) => scope.ToString().ToLowerInvariant();
 
+    /// <summary>
+    /// The prefix of a layer's experts, which runtimes run as one kernel in one format; null where a module is none. ModelOpt groups them
+    /// by the same words.
+    /// </summary>
+    internal static string? Experts(string module) =>
+        module.IndexOf(".experts.", StringComparison.Ordinal) is var at and >= 0 ? module[..(at + ".experts".Length)] : null;
+
     /// <param name="schemes">The candidates; staying as it is always is one.</param>
     /// <param name="exclude">Patterns of modules that stay as they are.</param>
     /// <exception cref="QuantizationException">A pattern matches nothing, or no module of the scopes can be quantized.</exception>
@@ -46,7 +56,7 @@ public sealed record SearchSpace(IReadOnlyList<SearchGroup> Groups, long OtherBy
         var plan = Plan.Create(network, source, Recipe.Uniform(schemes[0], scopes, exclude));
         if (plan.Problems.FirstOrDefault(problem => problem.Contains("matches no module", StringComparison.Ordinal)) is { } problem)
             throw new QuantizationException(problem);
-        var groups = plan.Modules.Where(module => scopes.Contains(module.Scope)).GroupBy(module => module.Group[0]).Select(group =>
+        var groups = plan.Modules.Where(module => scopes.Contains(module.Scope)).GroupBy(module => Experts(module.Name) ?? module.Group[0]).Select(group =>
         {
             var members = group.ToList();
             var isFixed = members.Exists(module => module.Scheme is null || module.Weight.Shape.Rank != 2

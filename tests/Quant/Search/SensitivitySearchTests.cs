@@ -108,6 +108,42 @@ public sealed class SensitivitySearchTests : IDisposable
     }
 
     [Fact]
+    public void The_experts_of_a_layer_are_one_group_and_their_sum_is_scored()
+    {
+        using var moe = Golden.Model("qwen3_moe");
+        var scheme = Nibble.Quant.Formats.Schemes.Find("int8_wo")!;
+        var space = SearchSpace.Create(moe.Network, moe.Source, [scheme], [Scope.Language], []);
+        var group = space.Groups.Last(group => group.IsMixture);
+        var (stages, block) = (moe.Network.Stages, moe.Network.Stages.Index().First(stage => stage.Item.Name == group.Stage));
+        Assert.Equal(block.Item.Modules.Where(module => module.Contains(".experts.", StringComparison.Ordinal)).Order(),
+            group.Modules.Select(module => module.Name).Order());
+
+        // In the last layer the slope needs no other layer's way back.
+        Assert.Equal(stages.Count - 2, block.Index);
+        var sample = moe.Sample("");
+        var scores = SensitivitySearch.Run(moe.Network, moe.Source, space, new SampleList([sample]), SearchMethod.Gradient, Options(long.MaxValue)).Scores;
+        var weights = new Weights(moe.Source);
+        var pass = moe.Network.Begin(sample);
+        foreach (var stage in stages.SkipLast(2))
+            stage.Load(weights).Forward(pass);
+        var before = pass.Hidden;
+        stages[^2].Load(new Weights(moe.Source, new Int8Modules(moe.Source, group))).Forward(pass);
+        var rounded = pass.Hidden;
+        pass.Hidden = before;
+        stages[^2].Load(weights).Forward(pass);
+        using var gradient = new Gradient();
+        gradient.Back(stages[^1].Load(weights), pass, after =>
+        {
+            gradient.Logits = after.Logits!.Clone();
+            int[] targets = [.. sample.Ids[1..], CrossEntropyGradient.NoTarget];
+            CrossEntropyGradient.Apply(after.Logits!, targets, 1.0 / (targets.Length - 1), gradient.Logits);
+        });
+        var expected = Enumerable.Range(0, (int)rounded.Elements).Sum(i => Math.Pow((double)gradient.Hidden!.Span<float>()[i]
+            * (rounded.Span<float>()[i] - pass.Hidden.Span<float>()[i]), 2));
+        Assert.Equal(1, scores.First(entry => entry.Name == group.Name).Scores["int8_wo"] / expected, 1e-3);
+    }
+
+    [Fact]
     public void Progress_rises_to_the_end_and_cancelling_stops()
     {
         var seen = new List<SearchProgress>();
