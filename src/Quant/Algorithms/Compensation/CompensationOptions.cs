@@ -98,6 +98,11 @@ public sealed record CompensationOptions
     /// <summary>Sweeps of coordinate descent after the loop.</summary>
     public int Sweeps { get; init; }
 
+    /// <summary>
+    /// After each sweep but the last the scale of every group becomes the one of least error for its codes, where scales are plain numbers.
+    /// </summary>
+    public bool Refit { get; init; }
+
     /// <summary>Columns between two updates of all that follow. The result depends on it for <see cref="ShiftForm.Code"/> only.</summary>
     public int Block { get; init; } = 128;
 

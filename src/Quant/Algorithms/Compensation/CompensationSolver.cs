@@ -58,7 +58,7 @@ sealed class CompensationSolver : IDisposable
         {
             using var wanted = target.Clone();
             using var values = Values(rounding);
-            CoordinateDescent.Run(wanted, values, damped.H, rounding, options.Sweeps);
+            CoordinateDescent.Run(wanted, values, damped.H, rounding, options.Sweeps, options.Refit);
         }
         return new(rounding, fit.TensorScale, alpha, mu, damped.Damping, notes);
     }

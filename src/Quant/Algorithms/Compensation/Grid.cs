@@ -26,6 +26,9 @@ abstract class Grid
     /// <summary>The scale the largest magnitudes ask for.</summary>
     public abstract GroupScale Standard(WeightRange range, float tensorScale);
 
+    /// <summary>Whether the scale of a group may be any number.</summary>
+    public virtual bool FreeScales => false;
+
     /// <summary>How many scales a search tries.</summary>
     public abstract int Candidates { get; }
 

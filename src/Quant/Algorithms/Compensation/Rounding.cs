@@ -16,6 +16,9 @@ sealed class Rounding(Grid grid, int rows, int columns, GroupScale[] scales)
 
     public int Group => group;
 
+    /// <summary>Whether the scale of a group may be any number.</summary>
+    public bool FreeScales => grid.FreeScales;
+
     public ref GroupScale ScaleOf(int row, int column) => ref scales[row * (columns / group) + column / group];
 
     /// <summary>Notes the nearest code and returns its value.</summary>

@@ -33,6 +33,8 @@ sealed class UniformGrid(int group, int lowest, int highest, double steps, float
 
     public override int GroupOf(int columns) => group == 0 ? columns : group;
 
+    public override bool FreeScales => true;
+
     public override int Candidates => 80;
 
     public override double SearchPower => 2.4;

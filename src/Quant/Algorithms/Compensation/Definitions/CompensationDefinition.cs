@@ -57,7 +57,11 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
         }
         Loop(target, u, engine ? null : d, alpha, order, importance, result);
         for (var sweep = 0; sweep < options.Sweeps; sweep++)
+        {
+            if (sweep > 0 && options.Refit && grid.FreeScales)
+                Refit(target, damped, result);
             Sweep(target, damped, result);
+        }
         return result;
     }
 
@@ -255,5 +259,29 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
             }
         var difference = result.Values - target;
         result.Objective.Add(Matrix.Inner(difference * h, difference));
+    }
+
+    /// <summary>Every scale becomes the one of least error for the codes it has, one group after the other.</summary>
+    void Refit(Matrix target, Matrix h, DefinedResult result)
+    {
+        for (var i = 0; i < rows; i++)
+            for (var start = 0; start < columns; start += Group)
+            {
+                double slope = 0, curvature = 0;
+                for (var j = start; j < start + Group; j++)
+                {
+                    for (var k = 0; k < columns; k++)
+                        slope += result.Values[i, j] * h[j, k] * (result.Values[i, k] - target[i, k]);
+                    for (var k = start; k < start + Group; k++)
+                        curvature += result.Values[i, j] * h[j, k] * result.Values[i, k];
+                }
+                ref var scale = ref result.Scales[(i * columns + start) / Group];
+                if (!(Math.Abs(slope / curvature) <= CoordinateDescent.LargestChange))
+                    continue;
+                var fitted = (float)(scale.Scale * (1 - slope / curvature));
+                for (var j = start; j < start + Group; j++)
+                    result.Values[i, j] *= (double)fitted / scale.Scale;
+                scale = scale with { Scale = fitted };
+            }
     }
 }
