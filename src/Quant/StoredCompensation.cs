@@ -1,3 +1,4 @@
+using Nibble.Models;
 using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
@@ -9,7 +10,7 @@ namespace Nibble.Quant;
 /// GPTQ with moments an earlier run gathered: those of the original model's inputs as they come, where a run over data takes the inputs
 /// the modules before leave, rounded as the module rounds them.
 /// </summary>
-sealed class StoredCompensation(Plan plan, ITensorSource tensors, ObservedInputs inputs)
+sealed class StoredCompensation(Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs)
 {
     readonly Dictionary<string, CompensationResult> results = [];
 
@@ -27,7 +28,8 @@ sealed class StoredCompensation(Plan plan, ITensorSource tensors, ObservedInputs
         using var moments = Moments(fused[0]);
         var layers = fused.Select(module => new LayerContext(module.Name, tensors.Load(module.Weight.Name), moments)).ToList();
         var format = fused[0].Scheme!.Weight;
-        foreach (var (module, result) in fused.Zip(Compensation.Quantize(layers, format, CompensationOptions.Gptq, format.FusedModulesShareScale)))
+        var oneScale = format.FusedModulesShareScale || format.HasTensorScale && stage.SharingWeight(fused[0].Name).Count > 1;
+        foreach (var (module, result) in fused.Zip(Compensation.Quantize(layers, format, CompensationOptions.Gptq, oneScale)))
             results[module.Name] = result;
     }
 

@@ -30,7 +30,7 @@ sealed class WeightRounding(
     readonly Dictionary<string, float> amax = [];
     readonly Dictionary<string, (float? Tensor, Tensor? Blocks)> clips = [];
     readonly Dictionary<string, LowRank> parts = [];
-    readonly StoredCompensation stored = new(plan, tensors, inputs);
+    readonly StoredCompensation stored = new(plan, stage, tensors, inputs);
 
     AlgorithmOptions Options => plan.Recipe.Options;
 

@@ -91,6 +91,26 @@ public sealed class StatisticsTests : IDisposable
         Assert.All(errors, module => Assert.True(module.GetProperty("text_error").GetDouble() < 0.2));
     }
 
+    [Theory]
+    [InlineData("--format nvfp4")]
+    [InlineData("--format fp8 --range percentile:99")]
+    [InlineData("--format fp8 --algorithm gptq")]
+    public void Experts_are_calibrated_one_by_one(string words)
+    {
+        var model = Repository.Fixture("modelopt/models/moe");
+        string[] recipe = words.Split(' '), data = ["--calibration", Path.Combine(model, "calib.safetensors")];
+        CommandRun.Good(["calibrate", model, .. data, "--statistics", "histogram,moments", "-o", folder.In("stats")]);
+        var groups = CommandRun.Good("stats", "show", folder.In("stats"), "--json").Json().GetProperty("groups").EnumerateArray()
+            .Where(group => group.GetProperty("modules")[0].GetString()!.Contains(".experts.", StringComparison.Ordinal)).ToList();
+        Assert.Equal(4 * 2, groups.Count);
+        Assert.True(groups.Select(group => group.GetProperty("text_tokens").GetInt64()).Distinct().Count() > 1);
+        CommandRun.Good(["quantize", model, .. recipe, "--stats", folder.In("stats"), "-o", folder.In("stored")]);
+        if (recipe.Contains("gptq"))
+            return; // a run over data rounds on other inputs
+        CommandRun.Good(["quantize", model, .. recipe, .. data, "-o", folder.In("direct")]);
+        Assert.Equal(File.ReadAllBytes(folder.In("direct/model.safetensors")), File.ReadAllBytes(folder.In("stored/model.safetensors")));
+    }
+
     [Fact]
     public void A_range_changes_the_scales_and_nothing_else()
     {

@@ -80,8 +80,8 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
 
     /// <summary>Says which modules saw no calibration token, all of them, for they are quantized blindly; null when all did.</summary>
     public static string? UnseenWarning(IReadOnlyList<string> modules) => modules.Count == 0 ? null
-        : $"{modules.Count} {(modules.Count == 1 ? "module" : "modules")} saw no calibration token; a static input scale covers the format's whole range " +
-            $"there (docs/calibration.md): {string.Join(", ", modules)}";
+        : $"{modules.Count} {(modules.Count == 1 ? "module" : "modules")} saw no calibration token; a static input scale is that of the layer's other experts, " +
+            $"or else covers the format's whole range (docs/calibration.md): {string.Join(", ", modules)}";
 
     IReadOnlyList<StageReport> Quantize(Quantizer quantizer, CheckpointWriter writer, Plan plan, ISampleSource? samples,
         ProgressDisplay display, CancellationToken cancellation)
