@@ -85,8 +85,10 @@ public sealed class SettingsTests
     [InlineData("nvfp4", Algorithm.SvdQuant, AwqMode.Lite, 8)]
     public void Modules_no_token_reached_are_quantized_without_factors(string format, Algorithm algorithm, AwqMode awq, int rank)
     {
-        var recipe = Recipe.Uniform(Schemes.Find(format), [Scope.Vision], [], algorithm)
-            with { Options = AlgorithmOptions.Default with { Awq = algorithm == Algorithm.Awq ? awq : AwqMode.Lite, Rank = rank } };
+        var recipe = Recipe.Uniform(Schemes.Find(format), [Scope.Vision], [], algorithm) with
+        {
+            Options = AlgorithmOptions.Default with { Awq = awq, Rank = rank },
+        };
         var (reports, made) = Run("vlm", recipe, textOnly: true);
         Assert.All(reports, module => Assert.Contains(module.Notes, note => note.Contains("no token reached it")));
         Assert.All(made.Modules.Values, module => Assert.All(module.PreQuantScale ?? [], factor => Assert.Equal(1, factor)));
