@@ -65,7 +65,8 @@ public sealed class AutoTests : IDisposable
     [Fact]
     public void An_interrupted_search_finds_its_scores()
     {
-        string[] command = ["auto", Models.Text, "--formats", "nvfp4,fp8", "--effective-bits", "6", "--samples", "2", "--plan-only", "--scores", folder.In("s.json")];
+        string[] command = ["auto", Models.Text, "--formats", "nvfp4,fp8", "--effective-bits", "6", "--samples", "2", "--plan-only",
+            "--scores", folder.In("s.json")];
         Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancellationToken(true), command).Code);
         Assert.Empty(Directory.EnumerateFileSystemEntries(folder.Path));
         Assert.DoesNotContain("are used", CommandRun.Good(command).Error, StringComparison.Ordinal);
@@ -136,7 +137,8 @@ public sealed class AutoTests : IDisposable
     [InlineData("{\"method\": \"kl\", \"groups\": [null]}", "no file of sensitivities")]
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {\"fp8\": -1}}]}", "a score from 0 on")]
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {\"fp8\": 1e999}}]}", "sensitivities.json")]
-    [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {}}, {\"name\": \"a\", \"modules\": [], \"scores\": {}}]}", "more than once")]
+    [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {}}, " +
+        "{\"name\": \"a\", \"modules\": [], \"scores\": {}}]}", "more than once")]
     [InlineData("{\"method\": \"kl\", \"model\": \"x\", \"groups\": []}", "another model")]
     public void Damaged_scores_are_refused(string text, string told)
     {

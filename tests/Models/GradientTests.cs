@@ -17,7 +17,9 @@ public class GradientTests
     /// <summary>By how much the loss is to change: far above its rounding, far below where it bends.</summary>
     const double Change = 0.01;
 
-    [Theory, InlineData("llama"), InlineData("llama_tied"), InlineData("mistral"), InlineData("qwen2"), InlineData("qwen3"), InlineData("qwen2_5_vl"), InlineData("qwen3_moe"), InlineData("qwen3_moe_nonorm")]
+    [Theory]
+    [InlineData("llama"), InlineData("llama_tied"), InlineData("mistral"), InlineData("qwen2"), InlineData("qwen3")]
+    [InlineData("qwen2_5_vl"), InlineData("qwen3_moe"), InlineData("qwen3_moe_nonorm")]
     public void Slopes_of_module_outputs_predict_the_loss(string model)
     {
         using var golden = Golden.Model(model);

@@ -5,6 +5,7 @@ using Nibble.Cli.Recipes;
 using Nibble.Cli.Runs;
 using Nibble.Export;
 using Nibble.Quant.Reports;
+using Nibble.Quant.Search;
 
 namespace Nibble.Cli.Commands;
 
@@ -41,7 +42,8 @@ static class AutoCommand
         options.AddTo(command);
         command.SetAction(parsed =>
         {
-            var folder = parsed.GetValue(planOnly) ? null : parsed.GetValue(output) ?? throw new UsageException("--output is missing; or choose only, with --plan-only.");
+            var folder = parsed.GetValue(planOnly) ? null : parsed.GetValue(output)
+                ?? throw new UsageException("--output is missing; or choose only, with --plan-only.");
             if (parsed.GetValue(scores) is not null && parsed.GetValue(fromScores) is not null)
                 throw new UsageException("--scores and --from-scores exclude each other: nothing is measured with the second.");
             var (request, run) = (options.Request(parsed), options.Run(parsed));
@@ -79,7 +81,8 @@ static class AutoCommand
     {
         try
         {
-            var spill = Path.Combine(to is null ? Path.GetTempPath() : Path.GetDirectoryName(Path.GetFullPath(to))!, $".nibble-search-{Environment.ProcessId}");
+            var place = to is null ? Path.GetTempPath() : Path.GetDirectoryName(Path.GetFullPath(to))!;
+            var spill = Path.Combine(place, $".nibble-search-{Environment.ProcessId}");
             return run.Execute(from, to, spill, display, cancellation);
         }
         finally
@@ -97,8 +100,8 @@ static class AutoCommand
             terminal.Line($"{scheme.Key,-12} {scheme.Sum(entry => entry.Group.Modules.Count)} modules: {Names(scheme.Select(entry => entry.Group.Name))}");
         terminal.Line($"bits         {Units.Number(chosen.EffectiveBits)} effective");
         terminal.Line($"size         {Units.Bytes(chosen.Bytes)} at most");
-        terminal.Line($"damage       {Units.Number(chosen.Score)} ({choice.TradeOff.Method} score, {choice.Scores.Samples} samples), " + (choice.Selection.Gap == 0
-            ? "proven to be the least within the limit" : $"at most {Units.Number(choice.Selection.Gap)} above the least"));
+        terminal.Line($"damage       {Units.Number(chosen.Score)} ({choice.TradeOff.Method} score, {choice.Scores.Samples} samples), " +
+            (choice.Selection.Gap == 0 ? "proven to be the least within the limit" : $"at most {Units.Number(choice.Selection.Gap)} above the least"));
         terminal.Line();
         terminal.Table(["bits", "size", "damage"], Thinned(choice.TradeOff.Front).Select(point => (string[])
             [Units.Number(point.EffectiveBits), Units.Bytes(point.Bytes), Units.Number(point.Score)]));
@@ -117,8 +120,9 @@ static class AutoCommand
 
     static ChosenEvent Event(Choice choice) => new("chosen", choice.TradeOff.Method, choice.TradeOff.Chosen.EffectiveBits, choice.TradeOff.Chosen.Bytes,
         choice.Selection.Score, choice.Selection.LowerBound,
-        [.. choice.Allocation.Schemes(choice.Selection).Zip(choice.Selection.Choices, (entry, candidate) => (entry, candidate)).Select((pair, i) => new ChosenGroup(
-            pair.entry.Group.Name, pair.entry.Group.Scope.ToString().ToLowerInvariant(), [.. pair.entry.Group.Modules.Select(module => module.Name)],
-            choice.Allocation.Groups[i].Candidates[pair.candidate].Name, choice.Allocation.Groups[i].Candidates[pair.candidate].Score))],
+        [.. choice.Space.Groups.Select((group, i) => Chosen(group, choice.Allocation.Groups[i].Candidates[choice.Selection.Choices[i]]))],
         choice.TradeOff.Front);
+
+    static ChosenGroup Chosen(SearchGroup group, Candidate candidate) => new(
+        group.Name, SearchSpace.Part(group.Scope), [.. group.Modules.Select(module => module.Name)], candidate.Name, candidate.Score);
 }

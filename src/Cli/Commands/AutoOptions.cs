@@ -68,10 +68,12 @@ sealed class AutoOptions
 
     public ChoiceRequest Request(ParseResult parsed)
     {
-        var cache = parsed.GetValue(keyValues) is null or RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(parsed.GetValue(keyValues)!)
-            ?? throw new UsageException($"--kv {parsed.GetValue(keyValues)}: unknown; {Suggestion.For(parsed.GetValue(keyValues)!, RecipeWords.KeyValueNames)}");
-        List<Scope> scopes = parsed.GetValue(scope) is { Length: > 0 } named ? [.. named.SelectMany(RecipeWords.ParseScope).Distinct()] : [Models.Scope.Language];
-        return new ChoiceRequest(Candidates(parsed.GetRequiredValue(formats)), scopes, parsed.GetValue(exclude) ?? [], parsed.GetRequiredValue(method) switch
+        var cache = parsed.GetValue(keyValues) is not { } name || name == RecipeWords.NoCacheFormat ? null : Schemes.FindKeyValues(name)
+            ?? throw new UsageException($"--kv {name}: unknown; {Suggestion.For(name, RecipeWords.KeyValueNames)}");
+        List<Scope> scopes = parsed.GetValue(scope) is { Length: > 0 } named
+            ? [.. named.SelectMany(RecipeWords.ParseScope).Distinct()] : [Models.Scope.Language];
+        var schemes = Candidates(parsed.GetRequiredValue(formats));
+        return new ChoiceRequest(schemes, scopes, parsed.GetValue(exclude) ?? [], parsed.GetRequiredValue(method) switch
         {
             "gradient" => SearchMethod.Gradient,
             "kl" => SearchMethod.Divergence,

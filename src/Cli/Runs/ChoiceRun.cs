@@ -12,11 +12,13 @@ namespace Nibble.Cli.Runs;
 /// <summary>What is searched.</summary>
 /// <param name="KeyValues">Format of the cache, which the search leaves alone.</param>
 sealed record ChoiceRequest(
-    IReadOnlyList<Scheme> Schemes, IReadOnlyList<Scope> Scopes, IReadOnlyList<string> Exclude, SearchMethod Method, SizeLimit Limit, KeyValueFormat? KeyValues);
+    IReadOnlyList<Scheme> Schemes, IReadOnlyList<Scope> Scopes, IReadOnlyList<string> Exclude, SearchMethod Method,
+    SizeLimit Limit, KeyValueFormat? KeyValues);
 
 /// <summary>What was found.</summary>
 /// <param name="Reused">Where the scores come from; null where they were measured now.</param>
-sealed record Choice(SearchSpace Space, Sensitivities Scores, Allocation Allocation, Selection Selection, Recipe Recipe, TradeOff TradeOff, string? Reused);
+sealed record Choice(
+    SearchSpace Space, Sensitivities Scores, Allocation Allocation, Selection Selection, Recipe Recipe, TradeOff TradeOff, string? Reused);
 
 /// <summary>Measures what every format does to every group of modules, or reads it from a file, and chooses.</summary>
 sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions options)
@@ -95,7 +97,8 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
     }
 
     static bool Covers(Sensitivities scores, SearchSpace space) => space.Groups.All(group => group.Schemes.Count == 0
-        || scores.Groups.FirstOrDefault(known => known.Name == group.Name) is { } found && group.Schemes.All(scheme => found.Scores.ContainsKey(scheme.Name)));
+        || scores.Groups.FirstOrDefault(known => known.Name == group.Name) is { } found
+            && group.Schemes.All(scheme => found.Scores.ContainsKey(scheme.Name)));
 
     static Sensitivities Load(string path) => new FileInfo(path).Length <= LargestScores
         ? Sensitivities.Parse(File.ReadAllBytes(path), path)

@@ -34,7 +34,10 @@ public sealed class Allocation
         (this.space, this.limit) = (space, limit);
         var byName = scores.ToDictionary(group => group.Name);
         groups = [.. space.Groups.Select(group => new ChoiceGroup(group.Name, SearchSpace.Part(group.Scope),
-            [.. group.Schemes.Select(scheme => new Candidate(scheme.Name, Cost(group, scheme), Score(byName, group, scheme))), new Candidate(Skip, Cost(group, null), 0)]))];
+        [
+            .. group.Schemes.Select(scheme => new Candidate(scheme.Name, Cost(group, scheme), Score(byName, group, scheme))),
+            new Candidate(Skip, Cost(group, null), 0),
+        ]))];
         Budget = new Budget(
             limit.Bytes is { } bytes ? bytes - space.OtherBytes : Bits(space.Groups, limit.EffectiveBits!.Value),
             limit.ScopeBits.ToDictionary(scope => SearchSpace.Part(scope.Key), scope => PartLimit(scope.Key, scope.Value)));

@@ -86,7 +86,8 @@ sealed class DivergenceScores(INetwork network, ITensorSource source, Calibrated
                 using var own = calibrated.Store.Take((Row(c, true), sample));
                 (pass.Hidden, pass.ImageFeatures) = (hidden!, own ?? features);
                 stage.Forward(pass);
-                Leave(pass, sample, c, ReferenceEquals(pass.Hidden, hidden), ReferenceEquals(pass.ImageFeatures, features) || ReferenceEquals(pass.ImageFeatures, own));
+                Leave(pass, sample, c, ReferenceEquals(pass.Hidden, hidden),
+                    ReferenceEquals(pass.ImageFeatures, features) || ReferenceEquals(pass.ImageFeatures, own));
                 pass.ImageFeatures = features;
                 effort.Add("scoring", network.Stages[index].Name, Work.Of(network.Stages[index], source));
             }

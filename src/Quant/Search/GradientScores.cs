@@ -109,7 +109,8 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
     static int[] Targets(Pass pass)
     {
         var ids = pass.Sample.Ids;
-        return [.. ids.Select((_, token) => token + 1 < ids.Length && pass.ImageMask?[token + 1] != true ? ids[token + 1] : CrossEntropyGradient.NoTarget)];
+        return [.. ids.Select((_, token) =>
+            token + 1 < ids.Length && pass.ImageMask?[token + 1] != true ? ids[token + 1] : CrossEntropyGradient.NoTarget)];
     }
 
     int BatchTargets(int sample) => calibrated.Passes.Skip(sample / options.BatchSize * options.BatchSize).Take(options.BatchSize)
@@ -132,7 +133,8 @@ sealed class GradientScores(INetwork network, ITensorSource source, CalibratedPa
     /// <summary>Of experts the sum counts, which is what their stage leaves: they are its last steps.</summary>
     void Score(IStage stage, Mixture mixture, Pass pass, Tensor slope)
     {
-        var first = stage.Steps.Index().First(step => step.Item.Inputs.Any(input => mixture.Group.Modules.Any(module => input.Modules.Contains(module.Name)))).Index;
+        var members = mixture.Group.Modules.Select(module => module.Name).ToHashSet();
+        var first = stage.Steps.Index().First(step => step.Item.Inputs.Any(input => input.Modules.Any(members.Contains))).Index;
         var (found, between) = (pass.Hidden, new List<Tensor>());
         Run(stage.Steps.Take(first));
         var (hidden, input, routes) = (pass.Hidden, pass.Input, pass.Routes);

@@ -107,7 +107,8 @@ public static class Knapsack
     {
         foreach (var part in groups.GroupBy(group => group.Part))
             if (LeastCost(part) is var least && least > budget.Of(part.Key))
-                throw new QuantizationException($"{(part.Key.Length == 0 ? "The model" : part.Key)} costs at least {least}; the budget is {budget.Of(part.Key)}.");
+                throw new QuantizationException(
+                    $"{(part.Key.Length == 0 ? "The model" : part.Key)} costs at least {least}; the budget is {budget.Of(part.Key)}.");
         if (LeastCost(groups) > budget.Total)
             throw new QuantizationException($"The model costs at least {LeastCost(groups)}; the budget is {budget.Total}.");
     }

@@ -12,12 +12,14 @@ sealed class PackedCandidates : IDisposable
 
     /// <param name="simulate">Another simulation than the codes that would be written, or null.</param>
     public PackedCandidates(
-        StageLoader stage, IReadOnlyList<SearchGroup> groups, ITensorSource tensors, Func<string, float> inputAmax, Func<Tensor, Scheme, float, ILinearWeight>? simulate)
+        StageLoader stage, IReadOnlyList<SearchGroup> groups, ITensorSource tensors, Func<string, float> inputAmax,
+        Func<Tensor, Scheme, float, ILinearWeight>? simulate)
     {
         Groups = groups;
         foreach (var group in groups)
         {
-            var amax = group.Modules.ToDictionary(module => module.Name, module => WeightQuantizer.AbsMax(tensors.Load(module.Weight.Name), module.Weight.Name));
+            var amax = group.Modules.ToDictionary(module => module.Name,
+                module => WeightQuantizer.AbsMax(tensors.Load(module.Weight.Name), module.Weight.Name));
             foreach (var scheme in group.Schemes)
                 foreach (var module in group.Modules)
                 {

@@ -19,7 +19,8 @@ public sealed record SearchGroup(string Name, string Stage, Scope Scope, IReadOn
     public long Elements => Modules.Sum(module => (long)module.Rows * module.Columns);
 
     /// <summary>Bytes on disk; null for staying as it is.</summary>
-    public long Bytes(Scheme? scheme) => Modules.Sum(module => (module with { Scheme = scheme }).BytesAfter + (scheme is { NeedsData: true } ? sizeof(float) : 0));
+    public long Bytes(Scheme? scheme) => Modules.Sum(module =>
+        (module with { Scheme = scheme }).BytesAfter + (scheme is { NeedsData: true } ? sizeof(float) : 0));
 
     /// <summary>Bits as ModelOpt counts them: codes, and the scales of blocks that hardware reads; null for staying as it is.</summary>
     public long Bits(Scheme? scheme) => (long)Math.Round(Elements * BitsPerWeight(scheme));

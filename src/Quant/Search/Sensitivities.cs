@@ -26,7 +26,8 @@ public sealed record Sensitivities(
         {
             throw new QuantizationException($"{path}: no file of sensitivities: {error.Message}", error);
         }
-        if (read is null || read.Groups is null || read.Method is null || read.Groups.Any(group => group?.Name is null || group.Modules is null || group.Scores is null))
+        if (read is null || read.Groups is null || read.Method is null
+            || read.Groups.Any(group => group?.Name is null || group.Modules is null || group.Scores is null))
             throw new QuantizationException($"{path}: no file of sensitivities: method and groups with name, modules and scores expected.");
         foreach (var group in read.Groups)
             foreach (var (scheme, score) in group.Scores)

@@ -22,9 +22,15 @@ public static unsafe class LinearGradient
         if (w.Rows == 0 && !add)
             dx.Span<float>().Clear();
         else if (w.Rows > 0 && w.Columns > 0)
-            Levels.Run(target.Level, new MatMulBlocks<LeftRows, RightDecodedRows>(
+        {
+            var product = new MatMulBlocks<LeftRows, RightDecodedRows>(
                 new LeftRows((float*)dy.Pointer, w.Rows), new RightDecodedRows(w), (int)Expect.LeadingOf(dx), w.Columns, w.Rows,
-                (float*)dx.Pointer, target.Workers) { Add = add });
+                (float*)dx.Pointer, target.Workers)
+            {
+                Add = add,
+            };
+            Levels.Run(target.Level, product);
+        }
         GC.KeepAlive(dy);
         GC.KeepAlive(dx);
         GC.KeepAlive(w);

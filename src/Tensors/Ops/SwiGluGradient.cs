@@ -2,7 +2,9 @@ using System.Runtime.CompilerServices;
 
 namespace Nibble.Tensors.Ops;
 
-/// <summary>Back through <see cref="SwiGlu"/>: with σ = 1 / (1 + e^-gate), dup = dy · gate · σ and dgate = dy · up · σ · (1 + gate · (1 - σ)).</summary>
+/// <summary>
+/// Back through <see cref="SwiGlu"/>: with σ = 1 / (1 + e^-gate), dup = dy · gate · σ and dgate = dy · up · σ · (1 + gate · (1 - σ)).
+/// </summary>
 public static class SwiGluGradient
 {
     /// <param name="gate">Any shape, F32.</param>
