@@ -126,6 +126,8 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         var warnings = model.Files.Folder.Warnings.ToList();
         if (plan.NeedsData && UnseenWarning([.. modules.Where(module => module.TextTokens + module.VisionTokens == 0).Select(module => module.Name)]) is { } unseen)
             warnings.Add(unseen);
+        if (Fallbacks(modules) is { } fallbacks)
+            warnings.Add(fallbacks);
         return new RunReport(
             $"nibble {Product.Version}", model.Path, model.Network.ModelType, DateTimeOffset.UtcNow,
             [
@@ -138,6 +140,14 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
             modules.Select(module => module.TextTokens).DefaultIfEmpty(0).Max(), modules.Select(module => module.VisionTokens).DefaultIfEmpty(0).Max(),
             plan.BytesBefore, plan.BytesAfter, elapsed.TotalSeconds, stages.Select(stage => stage.PeakBytes).Append(ProcessMemory.PeakBytes).Max(),
             PeakActivationBytes: 0, SpilledBytes: 0, resumed, stages, plan.KeptModules, warnings);
+    }
+
+    /// <summary>Which modules did not get what was asked for; the report has the reasons of each.</summary>
+    static string? Fallbacks(List<ModuleReport> modules)
+    {
+        var fallen = modules.Where(module => module.Notes.Any(note => note.EndsWith("rounded to nearest", StringComparison.Ordinal))).ToList();
+        return fallen.Count == 0 ? null
+            : $"{fallen.Count} of {modules.Count} modules were rounded to nearest instead, like {fallen[0].Name}: {fallen[0].Notes[0]}.";
     }
 
     IEnumerable<SideFile> SideFiles(Plan plan, RunReport report) =>

@@ -14,7 +14,7 @@ sealed class Head : IStage
     {
         norm = new(normWeights, config.Width, config.NormEpsilon);
         this.head = head;
-        Steps = 
+        Steps =
         [
             new([], Normalise, NormaliseBack),
             new(name is null ? [] : [InputGroup.OfInput(name)], Predict, PredictBack),

@@ -83,13 +83,20 @@ public static class HtmlReport
     static void Table(StringBuilder page, List<ModuleReport> modules)
     {
         page.Append("<section><h2>Modules</h2><table class=\"modules\"><tr><th>module</th><th>format</th><th>shape</th><th>before</th><th>after</th>"
-            + "<th>weight error</th><th>text error</th><th>vision error</th></tr>");
+            + "<th>weight error</th><th>text error</th><th>vision error</th><th>remarks</th></tr>");
         foreach (var module in modules)
             page.Append($"<tr><td>{Svg.Escape(module.Name)}</td><td>{Svg.Escape(module.Scheme)}</td><td>{module.Rows}×{module.Columns}</td>"
                 + $"<td>{Bytes(module.BytesBefore)}</td><td>{Bytes(module.BytesAfter)}</td><td>{Number(module.WeightError)}</td>"
-                + $"<td>{Number(module.TextError)}</td><td>{Number(module.VisionError)}</td></tr>");
+                + $"<td>{Number(module.TextError)}</td><td>{Number(module.VisionError)}</td><td>{Svg.Escape(Remarks(module))}</td></tr>");
         page.Append("</table></section>");
     }
+
+    /// <summary>What the algorithm decided about a module.</summary>
+    static string Remarks(ModuleReport module) => string.Join("; ", new[]
+    {
+        module.Alpha is { } alpha ? $"α {Number(alpha)}" : null,
+        module.Mu is { } mu ? $"μ {Number(mu)}" : null,
+    }.OfType<string>().Concat(module.Notes));
 
     static string Name(string path) => Path.GetFileName(Path.TrimEndingDirectorySeparator(path));
 
@@ -122,7 +129,7 @@ public static class HtmlReport
         .s0{fill:#2f7ed8}.s1{fill:#2ca58d}.s2{fill:#e0852b}.s3{fill:#8a5cd1}.s4{fill:#c8553d}.s5{fill:#7a8794}
         table{border-collapse:collapse;font-size:13px;width:100%;margin-top:8px}
         th,td{text-align:left;padding:3px 10px 3px 0;border-bottom:1px solid var(--line);vertical-align:top}
-        .modules td:nth-child(n+3),.modules th:nth-child(n+3){text-align:right}
+        .modules td:nth-child(n+3),.modules th:nth-child(n+3){text-align:right}.modules td:last-child,.modules th:last-child{text-align:left;color:var(--soft)}
         .warning{border-left:3px solid var(--vision);padding-left:10px}
         """;
 }
