@@ -25,6 +25,7 @@ sealed class SequentialStage : IDisposable
     readonly ReplaceableModules modules;
     readonly IStage originalStage, quantizedStage;
     readonly CompensationOptions options;
+    readonly long momentBudget;
     readonly CancellationToken cancellation;
     readonly List<QuantizedModule> finished = [];
     readonly Stopwatch quantizing = new();
@@ -41,6 +42,7 @@ sealed class SequentialStage : IDisposable
         modules = new ReplaceableModules(new DenseModules(tensors));
         originalStage = loader.Load(new Weights(tensors, keyValues));
         quantizedStage = loader.Load(new Weights(tensors, modules));
+        momentBudget = settings.ActivationBudget;
         options = settings.Compensation ?? plan.Recipe.Algorithm.Compensation();
     }
 
@@ -63,12 +65,11 @@ sealed class SequentialStage : IDisposable
                 continue;
             Advance(from, step, ran);
             quantizing.Start();
-            for (var group = 0; group < originalStage.Steps[step].Inputs.Count; group++)
-                foreach (var report in Quantize(originalStage.Steps[step].Inputs[group], quantizedStage.Steps[step].Inputs[group]))
-                {
-                    reports.Add(report);
-                    quantizedModule(report.Name);
-                }
+            foreach (var report in Quantize(originalStage.Steps[step], quantizedStage.Steps[step]))
+            {
+                reports.Add(report);
+                quantizedModule(report.Name);
+            }
             quantizing.Stop();
             from = step;
         }
@@ -138,56 +139,81 @@ sealed class SequentialStage : IDisposable
         }
     }
 
-    IEnumerable<ModuleReport> Quantize(InputGroup originalGroup, InputGroup quantizedGroup)
+    /// <summary>Quantizes all groups of a step: as many experts at a time as their moments find room for.</summary>
+    IEnumerable<ModuleReport> Quantize(Step before, Step now)
     {
-        var planned = Planned(originalGroup).ToList();
-        var statistics = quantized.Layers.GetValueOrDefault(originalGroup.Modules[0]);
-        foreach (var rounded in planned.GroupBy(module => module.Scheme!.Activation))
+        var waiting = new Queue<GroupWork>(before.Inputs.Zip(now.Inputs).SelectMany(pair =>
+            Planned(pair.First).GroupBy(module => module.Scheme!.Activation).Select(alike => Begin(pair.First, pair.Second, [.. alike]))));
+        while (waiting.Count > 0)
         {
-            float? inputScale = rounded.Key is { NeedsAmax: true } ? rounded.Key.Scale(quantized.Amax(loader, planned[0].Name)) : null;
-            using var sums = new MomentSums(planned[0].Columns, options,
-                statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0);
-            Sum(sums, originalGroup, quantizedGroup, x => Round(x, rounded.Key, inputScale ?? 1));
-            using var moments = sums.Finish();
-            foreach (var fused in rounded.GroupBy(module => (module.Scheme!.Weight, Fused: string.Join(' ', module.Group))))
-            {
-                var layers = fused.Select(module => new LayerContext(module.Name, tensors.Load(module.Weight.Name), moments)).ToList();
-                var results = Compensation.Quantize(layers, fused.Key.Weight, sums.Options, ShareScale(fused));
-                foreach (var (module, result) in fused.Zip(results))
-                    yield return Finish(module, result, inputScale);
-            }
+            var batch = new List<GroupWork> { waiting.Dequeue() };
+            var bytes = MomentSums.Bytes(batch[0].Width, options);
+            while (waiting.TryPeek(out var next) && (bytes += MomentSums.Bytes(next.Width, options)) <= momentBudget)
+                batch.Add(waiting.Dequeue());
+            Sum(batch);
+            foreach (var work in batch)
+                foreach (var report in Solve(work))
+                    yield return report;
+        }
+    }
+
+    /// <summary>Modules with one input, rounded alike.</summary>
+    sealed record GroupWork(InputGroup Original, InputGroup Quantized, IReadOnlyList<PlannedModule> Modules, float? InputScale, MomentSums Sums)
+    {
+        public int Width => Modules[0].Columns;
+
+        public ActivationFormat? Activation => Modules[0].Scheme!.Activation;
+    }
+
+    GroupWork Begin(InputGroup before, InputGroup now, IReadOnlyList<PlannedModule> alike)
+    {
+        var statistics = quantized.Layers.GetValueOrDefault(before.Modules[0]);
+        float? inputScale = alike[0].Scheme!.Activation is { NeedsAmax: true } format ? format.Scale(quantized.Amax(loader, alike[0].Name)) : null;
+        return new GroupWork(before, now, alike, inputScale, new MomentSums(alike[0].Columns, options,
+            statistics?.Tokens(Modality.Text) ?? 0, statistics?.Tokens(Modality.Vision) ?? 0));
+    }
+
+    IEnumerable<ModuleReport> Solve(GroupWork work)
+    {
+        using var sums = work.Sums;
+        using var moments = sums.Finish();
+        foreach (var fused in work.Modules.GroupBy(module => (module.Scheme!.Weight, Fused: string.Join(' ', module.Group))))
+        {
+            var layers = fused.Select(module => new LayerContext(module.Name, tensors.Load(module.Weight.Name), moments)).ToList();
+            var results = Compensation.Quantize(layers, fused.Key.Weight, sums.Options, ShareScale(fused));
+            foreach (var (module, result) in fused.Zip(results))
+                yield return Finish(module, result, work.InputScale);
         }
     }
 
     bool ShareScale(IEnumerable<PlannedModule> fused) => fused.First().Scheme!.Weight is var format
         && (format.FusedModulesShareScale || format.HasTensorScale && loader.SharingWeight(fused.First().Name).Count > 1);
 
-    /// <summary>Gathers the moments of a group over all samples.</summary>
-    void Sum(MomentSums sums, InputGroup originalGroup, InputGroup quantizedGroup, Func<Tensor, Tensor> round)
+    /// <summary>Gathers the moments of some groups over all samples.</summary>
+    void Sum(List<GroupWork> batch)
     {
         for (var sample = 0; sample < streams.Quantized.Count; sample++)
         {
             cancellation.ThrowIfCancellationRequested();
-            var pass = streams.Quantized.Take(sample);
-            if (quantizedGroup.Rows(pass) is { } rows)
-            {
-                var before = MomentSums.NeedsCross(options) ? streams.Original.Take(sample) : null;
-                using (var pairs = new PairedRows(rows, before is null ? null : originalGroup.Rows(before), round))
-                    sums.Add(pairs.X, pairs.Original, Modalities.Of(pass, loader.Scope, rows), sample);
-                if (before is not null)
-                    streams.Original.Return(sample, before);
-            }
-            streams.Quantized.Return(sample, pass);
+            var now = streams.Quantized.Take(sample);
+            var before = MomentSums.NeedsCross(options) ? streams.Original.Take(sample) : null;
+            foreach (var work in batch)
+                if (work.Quantized.Rows(now) is { } rows)
+                    using (var pairs = new PairedRows(rows, before is null ? null : work.Original.Rows(before), x => Round(x, work)))
+                        work.Sums.Add(pairs.X, pairs.Original, Modalities.Of(now, loader.Scope, rows), sample);
+            if (before is not null)
+                streams.Original.Return(sample, before);
+            streams.Quantized.Return(sample, now);
         }
     }
 
-    static Tensor Round(Tensor x, ActivationFormat? activation, float scale)
+    static Tensor Round(Tensor x, GroupWork work)
     {
-        if (activation is null)
+        if (work.Activation is not { } activation)
             return x;
         var rounded = x.Clone();
         for (var row = 0; row < rounded.Rows; row++)
-            activation.Round(rounded.Row(row), scale);
+            activation.Round(rounded.Row(row), work.InputScale ?? 1);
         return rounded;
     }
 

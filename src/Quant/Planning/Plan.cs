@@ -85,6 +85,7 @@ public sealed record Plan(
             problems.Add("The recipe matches no module: nothing would be quantized.");
         CheckRules(recipe, modules, problems);
         CheckGroups(modules, problems);
+        CheckExperts(network, modules, problems);
         CheckRange(recipe, modules, problems);
         problems.AddRange(Suitability.Problems(recipe, [.. modules.Select(module => module.Scheme).OfType<Scheme>()]));
 
@@ -146,6 +147,16 @@ public sealed record Plan(
         foreach (var scheme in schemes.Where(scheme => scheme.NeedsData))
             if (recipe.Range.Refuse(scheme.Activation!) is { } reason)
                 problems.Add($"The range {recipe.Range} is not for {scheme}: {reason}.");
+    }
+
+    /// <summary>Runtimes run all experts of a layer at once, so they need one scheme.</summary>
+    static void CheckExperts(INetwork network, List<PlannedModule> modules, List<string> problems)
+    {
+        var schemes = modules.ToDictionary(module => module.Name, module => module.Scheme?.Name ?? "none");
+        foreach (var experts in network.Stages.SelectMany(stage => stage.SharedInputs))
+            if (experts.Where(schemes.ContainsKey).GroupBy(name => schemes[name]).ToList() is { Count: > 1 } different)
+                problems.Add("Runtimes run the experts of a layer together, so they need one scheme: " +
+                    string.Join(", ", different.Select(group => $"{group.First()} ({group.Key})")) + ".");
     }
 
     /// <summary>Runtimes store fused modules as one matrix, so all members need the same scheme.</summary>
