@@ -9,6 +9,7 @@ using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
+using Nibble.Quant.Runtime;
 using Nibble.Tests.Support;
 using Console = System.IO.StringWriter;
 
@@ -48,6 +49,14 @@ public sealed class EmbeddingExamples
 
         using var written = QuantizedCheckpoint.Open(output);
         Assert.Equal("NVFP4", written.Quantization?.Algorithm);
+
+        var rules = Recipe.Uniform(Schemes.Find("int3"), [Scope.Language], exclude: [], algorithm: Algorithm.Best);
+        var memory = new QuantizedInMemory(checkpoint, checkpoint);
+        new Quantizer(network, checkpoint, Plan.Create(network, checkpoint, rules), new QuantizerOptions(1L << 30, Path.GetTempPath()))
+            .Run(samples, memory);
+        var rounded = new Generator(network, new Weights(memory, memory)); // for an Evaluator, or to ask it something
+        Assert.Equal(28, memory.Modules.Count);
+        Assert.NotEmpty(rounded.Generate(new Sample(tokenizer.Encode("Once upon")), new GenerationOptions { MaxNewTokens = 2 }));
     }
 
     [Fact]

@@ -40,7 +40,7 @@ static class CalibrateCommand
         var budget = CommonOptions.Budget();
         var overwrite = new Option<bool>("--overwrite") { Description = "Replace the output file, or start an interrupted calibration anew." };
         var json = CommonOptions.Json();
-        var command = new Command("calibrate", "Run data through a model once, for --stats of `quantize`. An interrupted run is continued by the same command.")
+        var command = new Command("calibrate", "Run data through a model once, for --stats of `plan` and `quantize`. An interrupted run is continued by the same command.")
         {
             model, output, wanted, statistics, recipe, calibration, samples, budget, overwrite, json,
         };

@@ -18,11 +18,11 @@ static class CommonOptions
         Description = "Machine-readable output: one object, or JSON lines while a long run is going on.",
     };
 
-    public static Option<string?> Format() => new("--format", "-f") { Description = "Like nvfp4 or fp8; see `nibble formats`." };
+    public static Option<string?> Format() => new("--format", "-f") { Description = "Like nvfp4, fp8 or int4_awq; see `nibble formats`." };
 
     public static Option<string?> KeyValues() => new("--kv")
     {
-        Description = "Format of cached keys and values: none, fp8, nvfp4 (default: none).",
+        Description = "Format of cached keys and values: none (default), fp8, nvfp4, fp8_cast, …; see `nibble formats`.",
     };
 
     public static Option<string[]> Scope() => new("--scope")
