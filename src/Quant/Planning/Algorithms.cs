@@ -67,7 +67,7 @@ public static class Algorithms
             "Deng and Huang, CVPR 2026", "GPTAQ and 6 scale searches, 4·n² floats", "to compare with the paper", true),
         new(Algorithm.Best, "best",
             "The exact asymmetric optimum with cross-validated α, modalities balanced, weighted scales, act-order, coordinate descent.",
-            "this project, docs/algorithms.md", "GPTQ and 2·T·n² + 2·n³ + 30·m·n² flops, 4·n² floats",
+            "this project, docs/algorithms.md", "GPTQ and 2·T·n² + 2·n³ + 40·m·n² flops, 4·n² floats",
             "4 bits and below when the result matters", true),
     ];
 
