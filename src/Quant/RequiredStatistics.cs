@@ -13,12 +13,11 @@ public static class RequiredStatistics
     /// <summary>Why statistics do not do for a plan; names module and statistic.</summary>
     public static IEnumerable<string> Missing(Plan plan, StoredStatistics stored)
     {
-        if (plan.Recipe.Algorithm.IsSequential() && plan.Recipe.Algorithm != Algorithm.Gptq)
-            yield return $"The algorithm {plan.Recipe.Algorithm.Entry().Name} looks at the inputs of every module after those before it were " +
-                "quantized; that takes data (--calibration), statistics are not enough.";
-        if (plan.SeesRoundedInputs)
-            yield return $"The scales {Words.Of(plan.Recipe.Options.Scales)} look at inputs after those of the modules before were rounded; " +
-                "that takes data (--calibration), statistics are not enough.";
+        if (Refuse(plan.Recipe, plan.SeesRoundedInputs) is { } reason)
+        {
+            yield return reason;
+            yield break;
+        }
         foreach (var module in plan.Quantized)
         {
             var needs = Of(plan.Recipe, module);
@@ -34,6 +33,17 @@ public static class RequiredStatistics
         foreach (var attention in plan.Attentions.Where(attention => !stored.Info.Caches.Contains(attention)))
             yield return $"{stored.Origin}: nothing is known of the keys and values of {attention}.";
     }
+
+    /// <summary>Why no statistics do for a recipe, whatever they are; null where some do.</summary>
+    /// <param name="seesRoundedInputs">See <see cref="Plan.SeesRoundedInputs"/>.</param>
+    public static string? Refuse(Recipe recipe, bool seesRoundedInputs) =>
+        recipe.Algorithm.IsSequential() && recipe.Algorithm != Algorithm.Gptq
+            ? $"The algorithm {recipe.Algorithm.Entry().Name} looks at the inputs of every module after those before it were quantized; " +
+                "that takes data (--calibration), statistics are not enough."
+        : seesRoundedInputs
+            ? $"The scales {Words.Of(recipe.Options.Scales)} look at inputs after those of the modules before were rounded; " +
+                "that takes data (--calibration), statistics are not enough."
+        : null;
 
     /// <summary>Reads every statistic a plan needs once, so that a damaged one is known before anything is written.</summary>
     /// <exception cref="QuantizationException">A tensor is not what it should be; names file and module.</exception>

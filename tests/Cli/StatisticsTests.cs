@@ -259,6 +259,16 @@ public sealed class StatisticsTests : IDisposable
     }
 
     [Fact]
+    public void What_statistics_cannot_serve_is_refused_before_the_model_runs()
+    {
+        using var folder = new TemporaryFolder();
+        CommandRun.Refused(ExitCode.Usage, ["best", "statistics are not enough"],
+            "calibrate", Models.Vision, "--for", "int4:best", "-o", folder.In("stats.safetensors"));
+        CommandRun.Refused(ExitCode.Usage, ["int4_awq", "int4 expected"],
+            "auto", Models.Vision, "--formats", "int4_awq,fp8", "--effective-bits", "6", "-o", folder.In("out"));
+    }
+
+    [Fact]
     public void A_calibration_continues_where_it_was_stopped()
     {
         string[] command = ["calibrate", Models.Vision, "--samples", $"{Samples}", "-o", folder.In("stats"), "--json"];

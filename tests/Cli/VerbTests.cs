@@ -1,4 +1,5 @@
 using Nibble.Cli;
+using Nibble.Quant.Planning;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Cli;
@@ -28,6 +29,7 @@ public sealed class VerbTests
             "--min-p", "--repetition-penalty", "--seed", "--json"],
         ["compare"] = ["--inputs", "--case", "--tolerance", "--json"],
         ["formats"] = ["--json"],
+        ["algorithms"] = ["--json"],
         ["models"] = ["--json"],
         ["doctor"] = ["--json"],
     };
@@ -135,6 +137,11 @@ public sealed class VerbTests
         Assert.Contains(formats, format => format.GetProperty("name").GetString() == "nvfp4" && format.GetProperty("needs_data").GetBoolean());
         Assert.Contains(CommandRun.Good("models", "--json").Json().GetProperty("models").EnumerateArray(),
             model => model.GetProperty("model_type").GetString() == "qwen2_5_vl");
+        var algorithms = CommandRun.Good("algorithms", "--json").Json().GetProperty("algorithms").EnumerateArray().ToList();
+        Assert.Equal(Algorithms.All.Select(entry => entry.Name), algorithms.Select(algorithm => algorithm.GetProperty("name").GetString()));
+        var listed = CommandRun.Good("algorithms").Output;
+        Assert.All(algorithms, algorithm => Assert.All((string[])["name", "description", "source", "cost", "when_to_use"],
+            field => Assert.Contains(algorithm.GetProperty(field).GetString()!, listed, StringComparison.Ordinal)));
         Assert.True(CommandRun.Good("doctor", "--json").Json().GetProperty("memory_bytes").GetInt64() > 0);
         Assert.Contains("nvfp4", CommandRun.Good("formats").Output, StringComparison.Ordinal);
         Assert.Contains("llama", CommandRun.Good("models").Output, StringComparison.Ordinal);

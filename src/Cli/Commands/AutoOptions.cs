@@ -5,6 +5,7 @@ using Nibble.Cli.Recipes;
 using Nibble.Cli.Runs;
 using Nibble.Models;
 using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
 using Nibble.Quant.Search;
 
 namespace Nibble.Cli.Commands;
@@ -104,9 +105,14 @@ sealed class AutoOptions
     {
         var schemes = names.SelectMany(name => name.Split(',', StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
             .Where(name => name is not (Allocation.Skip or "none"))
-            .Select(name => RecipeWords.FindScheme(name, problem => new UsageException($"--formats {name}: {problem}"))).Distinct().ToList();
+            .Select(Candidate).Distinct().ToList();
         return schemes.Count > 0 ? schemes : throw new UsageException("--formats: at least one format expected beside skip; `nibble formats` lists them.");
     }
+
+    static Scheme Candidate(string name) => Schemes.Find(name) is null && FormatPresets.Find(name) is { } preset
+        ? throw new UsageException($"--formats {name}: chooses an algorithm too; candidates are formats, so {preset.Scheme} expected " +
+            "(--recipe-out and `nibble quantize --recipe` take the choice to another algorithm).")
+        : RecipeWords.FindScheme(name, problem => new UsageException($"--formats {name}: {problem}"));
 
     SizeLimit Limit(ParseResult parsed, List<Scope> scopes)
     {

@@ -83,7 +83,10 @@ static class CalibrateCommand
     /// <summary>What was named, and what every recipe needs of a module it quantizes. Rows are kept of all modules or of none.</summary>
     static Func<string, int, StatisticNeeds> Needs(ModelFolder model, StatisticNeeds named, List<Recipe> recipes)
     {
-        var needs = recipes.Select(recipe => model.Plan(recipe, out _)).SelectMany(plan => plan.Quantized
+        var plans = recipes.Select(recipe => model.Plan(recipe, out _)).ToList();
+        if (plans.Select(plan => RequiredStatistics.Refuse(plan.Recipe, plan.SeesRoundedInputs)).FirstOrDefault(reason => reason is not null) is { } refusal)
+            throw new UsageException(refusal);
+        var needs = plans.SelectMany(plan => plan.Quantized
             .Select(module => (module.Name, Needs: RequiredStatistics.Of(plan.Recipe, module)))).ToLookup(entry => entry.Name, entry => entry.Needs);
         var rows = named.Rows || needs.Any(module => module.Any(need => need.Rows));
         return (module, width) => StatisticWords.Fitting(needs[module].Aggregate(named, (a, b) => a | b), width) with { Rows = rows };

@@ -49,7 +49,7 @@ static class FormatsCommand
             entry.Scheme.Weight.BitsPerWeight(TypicalWidth), entry.Scheme.NeedsData, entry.Consumers)),
         .. FormatPresets.All.Select(Preset),
         .. Schemes.AllKeyValues.Select(entry => new FormatView(
-            entry.Format.Name, "kv", entry.Aliases, entry.Description, null, true, entry.Consumers)),
+            entry.Format.Name, "kv", entry.Aliases, entry.Description, null, entry.Format.NeedsAmax, entry.Consumers)),
     ];
 
     /// <summary>A name that chooses an algorithm too.</summary>
@@ -58,6 +58,6 @@ static class FormatsCommand
         var entry = Schemes.All.First(entry => entry.Scheme.Name == preset.Scheme);
         var needsData = entry.Scheme.NeedsData || new Recipe([], preset.Algorithm) { Options = preset.Options }.NeedsData;
         return new FormatView(preset.Name, "weights", preset.Aliases, preset.Description,
-            entry.Scheme.Weight.BitsPerWeight(TypicalWidth), needsData, entry.Consumers);
+            entry.Scheme.Weight.BitsPerWeight(TypicalWidth), needsData, preset.Consumers ?? entry.Consumers);
     }
 }

@@ -35,7 +35,8 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
         var width = plan.Modules.Select(module => module.Columns).DefaultIfEmpty(0).Max();
         var activations = plan.NeedsData ? Math.Min(limits.ActivationBudget, limits.Tokens * width * sizeof(float)) : 0;
         var peak = BaseBytes + stageBytes + activations + plan.Quantized.Select(module => module.BytesAfter).DefaultIfEmpty(0).Max()
-            + plan.Quantized.Select(module => AlgorithmBytes(plan.Recipe, module)).DefaultIfEmpty(0).Max();
+            + plan.Quantized.Select(module => AlgorithmBytes(plan.Recipe, module)).DefaultIfEmpty(0).Max()
+            + (plan.Recipe.Algorithm.IsSequential() && network.Stages.Any(stage => stage.SharedInputs.Count > 0) ? limits.ActivationBudget : 0);
 
         var obstacles = new List<string>();
         if (peak > limits.MemoryBytes)

@@ -139,7 +139,7 @@ public sealed record Plan(
             return;
         var schemes = modules.Select(module => module.Scheme).OfType<Scheme>().Distinct().ToList();
         if (recipe.Algorithm is not (Algorithm.Max or Algorithm.Rtn))
-            problems.Add($"The range {recipe.Range} is for the algorithms max and rtn; {recipe.Algorithm.Entry().Name} finds ranges by itself.");
+            problems.Add($"The range {recipe.Range} is for the algorithms max and rtn, not for {recipe.Algorithm.Entry().Name}.");
         else if (recipe is { Algorithm: Algorithm.Max, Options.Scales: ScaleChoice.LocalHessian })
             problems.Add($"The range {recipe.Range} and scales {Words.Of(recipe.Options.Scales)} exclude each other.");
         else if (!schemes.Exists(scheme => scheme.NeedsData))

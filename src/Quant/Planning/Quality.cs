@@ -1,3 +1,4 @@
+using Nibble.Quant.Algorithms.Compensation;
 using Nibble.Quant.Formats;
 
 namespace Nibble.Quant.Planning;
@@ -8,10 +9,12 @@ public enum Quality
     /// <summary>Largest magnitudes: one pass at most.</summary>
     Fast,
 
-    /// <summary>GPTQ below 8 bits, SmoothQuant for INT8 with INT8, else largest magnitudes.</summary>
+    /// <summary>
+    /// GPTQ below 8 bits where it knows all formats, SmoothQuant for INT8 with INT8, else largest magnitudes.
+    /// </summary>
     Balanced,
 
-    /// <summary>The most thorough algorithm.</summary>
+    /// <summary>The most thorough algorithm that knows all formats.</summary>
     Best,
 }
 
@@ -28,8 +31,9 @@ public static class Qualities
     /// <param name="schemes">Of the rules of a recipe.</param>
     public static Algorithm Choose(Quality quality, IReadOnlyList<Scheme> schemes) => quality switch
     {
-        Quality.Best => Algorithm.Best,
-        Quality.Balanced when schemes.Any(scheme => scheme.Weight.CodeBits < 8) => OfFewBits,
+        Quality.Best when schemes.All(scheme => Compensation.Supports(scheme.Weight)) => Algorithm.Best,
+        Quality.Balanced when schemes.Any(scheme => scheme.Weight.CodeBits < 8)
+            && schemes.All(scheme => Compensation.Supports(scheme.Weight)) => OfFewBits,
         Quality.Balanced when schemes.Any(scheme => Suitability.Suits(new Recipe([], Algorithm.SmoothQuant), scheme)) => Algorithm.SmoothQuant,
         _ => Algorithm.Max,
     };
