@@ -73,7 +73,7 @@ static class SolverBenchmark
         void Steps()
         {
             double cube = Math.Pow(columns, 3), loop = (double)rows * columns * columns;
-            using var h = context.Inputs.SumH(HessianWeighting.Joint);
+            using var h = context.Inputs.SumH(CompensationOptions.Gptq);
             for (var j = 0; j < columns; j++)
                 h.Row(j)[j] *= 1.01f;
             using var u = h.Clone();

@@ -28,6 +28,7 @@ public sealed class CompensationTests
             foreach (var format in Formats)
                 foreach (var preset in (string[])["gptq", "gptaq", "vlm-ptq", "best"])
                     data.Add(format.Data, preset);
+            data.Add("int4-g32", "text");
             return data;
         }
     }
@@ -208,6 +209,7 @@ public sealed class CompensationTests
         "gptq" => CompensationOptions.Gptq,
         "gptaq" => CompensationOptions.Gptaq,
         "vlm-ptq" => CompensationOptions.VlmPtq,
+        "text" => CompensationOptions.Best with { TextShare = 0.9 },
         _ => CompensationOptions.Best,
     };
 

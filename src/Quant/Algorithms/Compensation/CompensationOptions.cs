@@ -6,7 +6,7 @@ public enum HessianWeighting
     /// <summary>Every token counts the same.</summary>
     Joint,
 
-    /// <summary>Every modality counts the same, however many tokens it has.</summary>
+    /// <summary>Every modality counts for its share, however many tokens it has: <see cref="CompensationOptions.TextShare"/>.</summary>
     Balanced,
 }
 
@@ -143,6 +143,7 @@ public sealed record CompensationOptions
         var problem =
             Alpha is { } alpha && !(alpha is >= 0 and <= 1) ? $"α is 0 to 1, not {alpha}"
             : !(Damping >= 0 && double.IsFinite(Damping)) ? $"a damping of {Damping} is not possible"
+            : !(TextShare is >= 0 and <= 1) ? $"the share of text is 0 to 1, not {TextShare}"
             : Sweeps is < 0 or > 100 ? $"0 to 100 sweeps are possible, not {Sweeps}"
             : Block < 1 ? $"a block has at least one column, not {Block}"
             : SharedAmax is { } amax && !(amax >= 0 && float.IsFinite(amax)) ? $"a largest magnitude cannot be {amax}"

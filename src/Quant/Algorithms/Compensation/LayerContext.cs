@@ -36,17 +36,20 @@ public sealed record InputMoments(IReadOnlyList<MomentPart> Parts) : IDisposable
     internal bool HasBothModalities => Parts.All(part => part.Modality is not null)
         && TokensOf(Modality.Text) > 0 && TokensOf(Modality.Vision) > 0;
 
-    /// <summary>What a part counts: 1, or T / (2·N) with the N tokens of its modality, so that both modalities count the same.</summary>
-    internal double Weight(MomentPart part, HessianWeighting weighting) =>
-        weighting == HessianWeighting.Balanced && HasBothModalities ? 0.5 * Tokens / TokensOf(part.Modality!.Value) : 1;
+    /// <summary>
+    /// What a part counts: 1, or share · T / N with the N tokens of its modality, so that each modality counts for its share.
+    /// </summary>
+    internal double Weight(MomentPart part, CompensationOptions options) =>
+        options.Weighting == HessianWeighting.Balanced && HasBothModalities
+            ? (part.Modality == Modality.Text ? options.TextShare : 1 - options.TextShare) * Tokens / TokensOf(part.Modality!.Value) : 1;
 
     /// <summary>The weighted sum of the parts' H.</summary>
-    internal Tensor SumH(HessianWeighting weighting, Func<MomentPart, bool>? where = null) => Sum(part => part.H, weighting, where)!;
+    internal Tensor SumH(CompensationOptions options, Func<MomentPart, bool>? where = null) => Sum(part => part.H, options, where)!;
 
     /// <summary>The weighted sum of the parts' D; null where no part has one.</summary>
-    internal Tensor? SumD(HessianWeighting weighting, Func<MomentPart, bool>? where = null) => Sum(part => part.D, weighting, where);
+    internal Tensor? SumD(CompensationOptions options, Func<MomentPart, bool>? where = null) => Sum(part => part.D, options, where);
 
-    Tensor? Sum(Func<MomentPart, Tensor?> matrix, HessianWeighting weighting, Func<MomentPart, bool>? where)
+    Tensor? Sum(Func<MomentPart, Tensor?> matrix, CompensationOptions options, Func<MomentPart, bool>? where)
     {
         Tensor? sum = null;
         foreach (var part in Parts)
@@ -54,7 +57,7 @@ public sealed record InputMoments(IReadOnlyList<MomentPart> Parts) : IDisposable
             if (where?.Invoke(part) == false || matrix(part) is not { } term)
                 continue;
             sum ??= Tensor.Zeros(term.Shape);
-            var weight = (float)Weight(part, weighting);
+            var weight = (float)Weight(part, options);
             for (var row = 0; row < sum.Rows; row++)
                 TensorPrimitives.MultiplyAdd(term.Row(row), weight, sum.Row(row), sum.Row(row));
         }

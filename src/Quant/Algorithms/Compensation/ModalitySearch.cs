@@ -12,6 +12,8 @@ static class ModalitySearch
 {
     const int Steps = 5;
 
+    static readonly CompensationOptions joint = new();
+
     public static (GroupScale[] Scales, double Mu) Run(
         LayerContext layer, Tensor weight, Tensor target, Grid grid, ScaleFit fit, CompensationOptions options)
     {
@@ -39,8 +41,8 @@ static class ModalitySearch
     static ModalityMoments Of(LayerContext layer, Tensor weight, Modality modality)
     {
         var inputs = layer.Inputs;
-        var h = inputs.SumH(HessianWeighting.Joint, part => part.Modality == modality);
-        using var d = inputs.SumD(HessianWeighting.Joint, part => part.Modality == modality);
+        var h = inputs.SumH(joint, part => part.Modality == modality);
+        using var d = inputs.SumD(joint, part => part.Modality == modality);
         var product = d is null ? null : Tensor.Empty(weight.Shape);
         if (d is not null)
             MatMul.Multiply(weight, d, product!);

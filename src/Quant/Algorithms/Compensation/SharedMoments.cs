@@ -48,7 +48,7 @@ sealed class SharedMoments : IDisposable
         if (inputs.Tokens > 0 && Options is { Compensate: true, Shift: not Shift.None, Alpha: null })
             alphas = WeightShift.CrossValidatedAlphas([.. layers.Select(layer => layer.Weight)], inputs, Options);
 
-        var h = inputs.SumH(Options.Weighting);
+        var h = inputs.SumH(Options);
         if (inputs.Tokens == 0 || Enumerable.Range(0, h.Columns).All(j => h.Row(j)[j] == 0))
         {
             h.Dispose();
@@ -67,7 +67,7 @@ sealed class SharedMoments : IDisposable
         else
             NoteInputs(Damped, inputs.Tokens);
         if (Damped is not null && Options is { Compensate: true, Shift: not Shift.None })
-            D = inputs.SumD(Options.Weighting);
+            D = inputs.SumD(Options);
     }
 
     void DropModalities(InputMoments inputs)

@@ -54,15 +54,15 @@ static class WeightShift
         {
             if (!inputs.Parts.Any(part => part.Fold == fold && part.Tokens > 0))
                 return new double?[weights.Count];
-            using var d = inputs.SumD(options.Weighting, part => part.Fold == fold);
-            using var otherD = inputs.SumD(options.Weighting, part => part.Fold != fold);
+            using var d = inputs.SumD(options, part => part.Fold == fold);
+            using var otherD = inputs.SumD(options, part => part.Fold != fold);
             if (d is null || otherD is null)
                 continue;
             using var damped = DampedHessian.Create(
-                inputs.SumH(options.Weighting, part => part.Fold == fold), options.Damping, actOrder: false);
+                inputs.SumH(options, part => part.Fold == fold), options.Damping, actOrder: false);
             if (damped is null)
                 return new double?[weights.Count];
-            using var other = inputs.SumH(options.Weighting, part => part.Fold != fold);
+            using var other = inputs.SumH(options, part => part.Fold != fold);
             for (var i = 0; i < sums.Length; i++)
             {
                 using var weight = Tensors.Convert.ToF32(weights[i]);

@@ -72,7 +72,8 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
         foreach (var part in layer.Parts.Where(where))
         {
             var own = layer.Parts.Where(other => other.Modality == part.Modality).Sum(other => other.Tokens);
-            var weight = options.Weighting == HessianWeighting.Balanced ? 0.5 * tokens / own : 1;
+            var share = part.Modality == Modality.Text ? options.TextShare : 1 - options.TextShare;
+            var weight = options.Weighting == HessianWeighting.Balanced ? share * tokens / own : 1;
             (h, d) = (h + weight * part.H, d + weight * part.D);
         }
         return (h, d);
