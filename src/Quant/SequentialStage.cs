@@ -73,7 +73,7 @@ sealed class SequentialStage : IDisposable
             quantizing.Stop();
             from = step;
         }
-        if (!last)
+        if (!last || loader.Attentions.Any(plan.Attentions.Contains)) // whose keys may come behind the last group
             Advance(from, originalStage.Steps.Count, ran);
         return [.. loader.Modules.Join(reports, name => name, report => report.Name, (_, report) => report)];
     }

@@ -77,6 +77,16 @@ public sealed class MatrixTests
         Assert.InRange(scores.GetProperty("perplexity").GetDouble(), 1, 3);
     }
 
+    [Theory]
+    [InlineData("--format", "int4", "--exclude", "*o_proj", "*mlp*")]
+    [InlineData("--format", "none")]
+    public void A_cache_is_calibrated_where_nothing_is_quantized_behind_it(params string[] choice)
+    {
+        using var folder = new TemporaryFolder();
+        CommandRun.Good(["quantize", Models.Vision, "--algorithm", "gptq", "--kv", "fp8", "--samples", "2", "-o", folder.In("out"), .. choice]);
+        CommandRun.Good("eval", folder.In("out"), "--against", Models.Vision, "--limit", "1");
+    }
+
     [Fact]
     public void The_text_model_computes_what_the_sample_computes_without_pictures()
     {
