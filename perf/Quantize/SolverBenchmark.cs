@@ -21,16 +21,21 @@ static class SolverBenchmark
 
     public static void Run(TextWriter output)
     {
+        output.WriteLine($"{Threads.Count} threads, processor time");
+        new Layer(TextWriter.Null, 512, 512).Run(); // so that no small layer pays for the compiler
+        foreach (var (rows, columns) in ((int, int)[])[(1024, 1024), (2048, 2048), (4096, 4096), (4096, 11008)])
+            new Layer(output, rows, columns).Run();
+    }
+
+    /// <summary>Of one thread at this moment.</summary>
+    static double Peak()
+    {
         var peak = Probes.Peak(Cpu.Level);
-        var rate = 200 * peak.Work / Time(() =>
+        return 200 * peak.Work / Time(() =>
         {
             for (var i = 0; i < 200; i++)
                 peak.Call();
         });
-        output.WriteLine($"multiply-add peak {rate / 1e9:F1} GFLOP/s, {Cpu.Level}; {Threads.Count} threads, processor time");
-        new Layer(TextWriter.Null, rate, 512, 512).Run(); // so that no small layer pays for the compiler
-        foreach (var (rows, columns) in ((int, int)[])[(1024, 1024), (2048, 2048), (4096, 4096), (4096, 11008)])
-            new Layer(output, rate, rows, columns).Run();
     }
 
     static double Time(Action call, Action? before = null)
@@ -52,14 +57,16 @@ static class SolverBenchmark
     }
 
     /// <summary>One layer [rows, columns], calibrated with twice as many tokens as it has inputs.</summary>
-    sealed class Layer(TextWriter output, double rate, int rows, int columns)
+    sealed class Layer(TextWriter output, int rows, int columns)
     {
+        readonly double rate = Peak();
+
         readonly Tensor weight = Random(rows, columns, 1);
         readonly LayerContext context = new($"{rows}x{columns}", Random(rows, columns, 1), new([Part(columns, 0), Part(columns, 1)]));
 
         public void Run()
         {
-            output.WriteLine($"\n{rows} x {columns}");
+            output.WriteLine($"\n{rows} x {columns}; multiply-add peak {rate / 1e9:F1} GFLOP/s, {Cpu.Level}");
             Steps();
             foreach (var format in columns > 4096 ? (WeightFormat[])[new Int4()] : [new Int4(), new NvFp4()])
                 foreach (var (name, options) in ((string, CompensationOptions)[])

@@ -124,7 +124,8 @@ public sealed record CompensationOptions
     /// <summary>
     /// The exact shift with cross-validated α, scales weighted by second moments, modalities balanced, inputs by importance, and four
     /// sweeps of coordinate descent with scales fitted again between them. Five times the usual damping: on held-out inputs like those of
-    /// the calibration it costs nothing, on inputs of another kind it halves the damage (perf/results/shapes-vlm-ablation.md).
+    /// the calibration it costs nothing, on inputs of another kind it takes away a third to a half of the damage
+    /// (perf/results/shapes-vlm-ablation.md).
     /// </summary>
     public static CompensationOptions Best { get; } = new()
     {
