@@ -91,7 +91,8 @@ static class SolverBenchmark
             using var damped = DampedHessian.Create(h.Clone(), 0.01, actOrder: false)!;
             using var running = weight.Clone();
             using var errors = Random(rows, Block, 3);
-            Report("trailing updates of the column loop", loop, Time(() => Trailing(errors, damped.U, running)));
+            var blocks = columns / Block;
+            Report("trailing updates of the column loop", (double)rows * Block * Block * blocks * (blocks - 1), Time(() => Trailing(errors, damped.U, running)));
             var grid = Grids.Of(new Int4());
             var scales = new ScaleFit(grid, ScaleSearch.Standard, 1).Rows(weight, null);
             Report("column loop int4-g128, updates included", loop, Time(
