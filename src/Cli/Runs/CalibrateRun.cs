@@ -69,7 +69,13 @@ sealed class CalibrateRun(ModelFolder model, RunOptions options, CalibrateReques
         var calibrator = new Calibrator(model.Network, model.Files, request.Needs, new QuantizerOptions(options.ActivationBudget, spill, Rows));
         calibrator.Run(data.Samples, stage => IsFinished(Part(index[stage]), run), stage =>
         {
-            var shard = info.Shards[0] with { TextTokens = stage.Tokens(Modality.Text), VisionTokens = stage.Tokens(Modality.Vision) };
+            // The vision tower sees patches, several to a token.
+            var language = model.Network.LanguageStages.Any(loader => loader.Name == stage.Stage);
+            var shard = info.Shards[0] with
+            {
+                TextTokens = language ? stage.Tokens(Modality.Text) : 0,
+                VisionTokens = language ? stage.Tokens(Modality.Vision) : 0,
+            };
             StatisticsFile.Write(Part(index[stage.Stage]), stage,
                 info with { Shards = [shard], Groups = stage.Groups, Caches = [.. stage.Caches.Keys] }, run);
         }, new Direct<Progress>(progress =>
