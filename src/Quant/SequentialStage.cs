@@ -18,6 +18,7 @@ sealed class SequentialStage : IDisposable
 {
     readonly StageLoader loader;
     readonly Plan plan;
+    readonly Dictionary<string, PlannedModule> planned;
     readonly ITensorSource tensors;
     readonly Streams streams;
     readonly ObservedInputs original, quantized;
@@ -35,9 +36,9 @@ sealed class SequentialStage : IDisposable
     {
         (this.loader, this.plan, this.tensors, this.streams, this.cancellation) = (loader, plan, tensors, streams, cancellation);
         streams.Part();
-        var planned = plan.Quantized.Where(module => module.Stage == loader.Name).Select(module => module.Name).ToHashSet();
-        original = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);
-        quantized = new ObservedInputs(loader.Scope, planned.Contains, settings.ErrorRows);
+        planned = plan.Quantized.Where(module => module.Stage == loader.Name).ToDictionary(module => module.Name);
+        original = new ObservedInputs(loader.Scope, planned.ContainsKey, settings.ErrorRows);
+        quantized = new ObservedInputs(loader.Scope, planned.ContainsKey, settings.ErrorRows);
         keyValues = new ObservedKeyValues(new DenseModules(tensors));
         modules = new ReplaceableModules(new DenseModules(tensors));
         originalStage = loader.Load(new Weights(tensors, keyValues));
@@ -82,7 +83,7 @@ sealed class SequentialStage : IDisposable
     /// <param name="read">What that run made of a module.</param>
     public void Replay(Func<PlannedModule, PackedWeight> read, IEnumerable<KeyValueReport> caches, Action ran)
     {
-        foreach (var module in plan.Quantized.Where(module => module.Stage == loader.Name))
+        foreach (var module in planned.Values)
             modules.Replace(module.Name, read(module));
         foreach (var cache in caches)
             Replace(cache);
@@ -110,24 +111,25 @@ sealed class SequentialStage : IDisposable
     bool HasWork(Step step) => step.Inputs.Any(group => Planned(group).Any());
 
     IEnumerable<PlannedModule> Planned(InputGroup group) =>
-        plan.Quantized.Where(module => module.Stage == loader.Name && group.Modules.Contains(module.Name));
+        group.Modules.Select(name => planned.GetValueOrDefault(name)).OfType<PlannedModule>();
 
     /// <summary>Runs the steps between two groups, first all samples as they were, then all as they have become.</summary>
     void Advance(int from, int to, Action ran)
     {
-        Advance(streams.Original, originalStage, original, from, to, ran);
+        Advance(streams.Original, originalStage, original, from, to, keyValues.Begin, ran);
         foreach (var attention in loader.Attentions.Where(plan.Attentions.Contains))
             Replace(Report(attention));
-        Advance(streams.Quantized, quantizedStage, quantized, from, to, ran);
+        Advance(streams.Quantized, quantizedStage, quantized, from, to, _ => { }, ran);
     }
 
-    void Advance(ActivationStore passes, IStage stage, ObservedInputs inputs, int from, int to, Action ran)
+    /// <param name="begin">Called with every sample before it runs.</param>
+    void Advance(ActivationStore passes, IStage stage, ObservedInputs inputs, int from, int to, Action<Pass> begin, Action ran)
     {
         for (var sample = 0; sample < passes.Count; sample++)
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(sample);
-            keyValues.Begin(pass);
+            begin(pass);
             for (var step = from; step < to; step++)
                 stage.Steps[step].Advance(pass);
             if (to < stage.Steps.Count)

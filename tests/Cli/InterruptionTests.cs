@@ -76,6 +76,8 @@ public sealed class InterruptionTests : IDisposable
     [InlineData("awq", "nvfp4", "fp8")]
     [InlineData("smoothquant", "int8", "none")]
     [InlineData("max", "nvfp4_local_hessian", "none")]
+    [InlineData("svdquant", "nvfp4", "none")]
+    [InlineData("rtn", "fp8", "fp8")]
     public void Killed_after_each_stage_every_algorithm_continues_to_the_same_bytes(string algorithm, string format, string cache)
     {
         string[] command = ["quantize", Models.Vision, "--format", format, "--algorithm", algorithm, "--kv", cache, "--samples", "4", "-o", "out"];
