@@ -65,6 +65,12 @@ public sealed class MatrixTests
         return data;
     }
 
+    /// <summary>
+    /// KL on answers, calibrated with four pictures. SmoothQuant with α = 1 makes every channel as large as it was in those four, and
+    /// clips what comes later: 0.205 measured. Of all others the worst is mxfp4 with vlm-ptq, 0.021.
+    /// </summary>
+    static double LargestDivergence(string choice) => choice == "smoothquant" ? 0.3 : 0.04;
+
     [Theory, MemberData(nameof(Algorithms))]
     public void Every_algorithm_goes_from_quantize_to_eval(string format, string option, string choice)
     {
@@ -72,8 +78,7 @@ public sealed class MatrixTests
         CommandRun.Good("quantize", Models.Vision, "--format", format, option, choice, "-o", folder.In("out"), "--samples", "4");
         Assert.True(CommandRun.Good("verify", folder.In("out"), "--json").Json().GetProperty("passed").GetBoolean());
         var scores = CommandRun.Good("eval", folder.In("out"), "--against", Models.Vision, "--limit", "4", "--json").Json();
-        // Four pictures are not much to learn from: the worst measured is 0.09 on answers; a wrong matrix is beyond 1.
-        Assert.InRange(scores.GetProperty("answer_divergence").GetProperty("mean").GetDouble(), 0, 0.3);
+        Assert.InRange(scores.GetProperty("answer_divergence").GetProperty("mean").GetDouble(), 0, LargestDivergence(choice));
         Assert.InRange(scores.GetProperty("perplexity").GetDouble(), 1, 3);
     }
 
