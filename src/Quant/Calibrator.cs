@@ -64,7 +64,7 @@ public sealed class Calibrator(INetwork network, ITensorSource source, Func<stri
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(i);
-            keyValues.Begin(pass);
+            keyValues.Begin(pass, passes.Batch(i));
             foreach (var step in stage.Steps)
             {
                 inputs.Observe(step, pass, i);

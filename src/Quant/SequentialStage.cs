@@ -85,8 +85,8 @@ sealed class SequentialStage : IDisposable
     {
         foreach (var module in planned.Values)
             modules.Replace(module.Name, read(module));
-        foreach (var cache in caches)
-            Replace(cache);
+        foreach (var attention in Caches)
+            Replace(caches.FirstOrDefault(cache => cache.Attention == attention) ?? Report(attention));
         Advance(0, originalStage.Steps.Count, ran);
     }
 
@@ -117,19 +117,19 @@ sealed class SequentialStage : IDisposable
     void Advance(int from, int to, Action ran)
     {
         Advance(streams.Original, originalStage, original, from, to, keyValues.Begin, ran);
-        foreach (var attention in loader.Attentions.Where(plan.Attentions.Contains))
+        foreach (var attention in Caches)
             Replace(Report(attention));
-        Advance(streams.Quantized, quantizedStage, quantized, from, to, _ => { }, ran);
+        Advance(streams.Quantized, quantizedStage, quantized, from, to, (_, _) => { }, ran);
     }
 
-    /// <param name="begin">Called with every sample before it runs.</param>
-    void Advance(ActivationStore passes, IStage stage, ObservedInputs inputs, int from, int to, Action<Pass> begin, Action ran)
+    /// <param name="begin">Called with every sample, and its batch, before it runs.</param>
+    void Advance(ActivationStore passes, IStage stage, ObservedInputs inputs, int from, int to, Action<Pass, int> begin, Action ran)
     {
         for (var sample = 0; sample < passes.Count; sample++)
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(sample);
-            begin(pass);
+            begin(pass, passes.Batch(sample));
             for (var step = from; step < to; step++)
                 stage.Steps[step].Advance(pass);
             if (to < stage.Steps.Count)
@@ -243,17 +243,12 @@ sealed class SequentialStage : IDisposable
         };
     }
 
+    /// <summary>Attention modules whose keys and values are rounded, with stored scales or without.</summary>
+    IReadOnlyList<string> Caches => plan.Recipe.KeyValues is null ? [] : loader.Attentions;
+
     KeyValueReport Report(string attention) =>
         KeyValueReport.Of(attention, keyValues.Statistics[attention], plan.Recipe.KeyValues!);
 
-    void Replace(KeyValueReport cache)
-    {
-        var format = plan.Recipe.KeyValues!;
-        var scales = cache.Scales(format);
-        modules.Replace(cache.Attention, new QuantizedKeyValues(format, scales.KeyScale, scales.ValueScale)
-        {
-            KeyBias = scales.KeyBias,
-            ValueBias = scales.ValueBias,
-        });
-    }
+    void Replace(KeyValueReport cache) => modules.Replace(
+        cache.Attention, QuantizedKeyValues.Of(cache.Scales(plan.Recipe.KeyValues!), plan.Recipe.KeyValues!));
 }

@@ -1,5 +1,6 @@
 using Nibble.Quant.Algorithms.Equalisation;
 using Nibble.Quant.Calibration;
+using Nibble.Quant.Calibration.Calibrators;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Runtime;
@@ -18,7 +19,9 @@ sealed record ModuleFactors(float[] Inputs, float InputAmax, string Note);
 /// modules that share their input then take the mean of their factors and their weights follow; the factors of NVFP4 modules may go
 /// into the rows of the module before.
 /// </summary>
-sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs inputs)
+/// <param name="inputs">What modules are multiplied with in the original model.</param>
+/// <param name="moments">The same as the search is to see it: where caches are rounded already, else the same once more.</param>
+sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedInputs moments)
 {
     readonly Dictionary<string, ModuleFactors> own = [];
     readonly Dictionary<string, float[]> common = [];
@@ -94,13 +97,19 @@ sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs 
 
     ModuleFactors Scale(PlannedModule module)
     {
-        if (inputs.Layers.GetValueOrDefault(module.Name)?.Awq is not { Calls: > 0 } seen)
+        if (Seen(module) is not { Calls: > 0 } seen)
             return Neutral(module);
         var weight = tensors.Load(module.Weight.Name);
         var found = Awq.Search(seen, weight, module.Scheme!.Weight, plan.Recipe.Options.AwqStep);
         var factors = Narrow.Round(found.PreQuantScale, module.Weight.DType);
         return new ModuleFactors(factors, ChannelScaling.InputAmax(seen.Amax, factors),
             found.Alpha is { } alpha ? $"awq α {alpha:0.###}" : $"awq found no factors: {found.Unsearched}");
+    }
+
+    AwqInputs? Seen(PlannedModule module)
+    {
+        var searched = moments.Layers.GetValueOrDefault(module.Name)?.Awq;
+        return inputs.Layers.GetValueOrDefault(module.Name)?.Magnitudes is { } original ? searched?.With(original) : searched;
     }
 
     ModuleFactors Smooth(PlannedModule module)

@@ -20,12 +20,12 @@ sealed class StageQuantization
     readonly HashSet<string> norms = [];
 
     /// <param name="inputs">What modules are multiplied with in the original model.</param>
-    /// <param name="moments">The same where inputs are rounded already, if weights are chosen by that.</param>
+    /// <param name="moments">The same where inputs or caches are rounded already, if weights or factors are chosen by that.</param>
     public StageQuantization(
         Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
     {
         (this.plan, this.stage, this.tensors, this.inputs, this.keyValues) = (plan, stage, tensors, inputs, keyValues);
-        equalisation = new StageEqualisation(plan, tensors, inputs);
+        equalisation = new StageEqualisation(plan, tensors, inputs, moments);
         rounding = new WeightRounding(plan, stage, tensors, moments, equalisation);
     }
 

@@ -41,9 +41,10 @@ sealed class StageRun(
     {
         var modules = ModulesOf(stage).ToList();
         var watched = modules.ToDictionary(module => module.Name);
+        var twice = streams is not null && plan.SeesRounding;
         using var inputs = new ObservedInputs(stage.Scope, watched.ContainsKey, options.ErrorRows,
-            name => plan.SeesRoundedInputs ? StatisticNeeds.None : RequiredStatistics.Of(plan.Recipe, watched[name]));
-        using var rounded = plan.SeesRoundedInputs
+            name => twice ? WeightRounding.NeedsBefore(plan.Recipe, watched[name]) : RequiredStatistics.Of(plan.Recipe, watched[name]));
+        using var rounded = twice
             ? new ObservedInputs(stage.Scope, watched.ContainsKey, keptRows: 0, name => WeightRounding.Needs(plan.Recipe, watched[name])) : null;
         var keyValues = new ObservedKeyValues(new DenseModules(tensors));
         var quantization = new StageQuantization(plan, stage, tensors, inputs, keyValues, rounded ?? inputs);
@@ -51,12 +52,12 @@ sealed class StageRun(
         if (streams is not null)
         {
             quantization.CheckWeights(modules); // or a NaN would show as an activation of some later module
-            if (plan.SeesRoundedInputs)
+            if (twice)
                 streams.Part();
             Forward(streams.Original, stage.Load(new Weights(tensors, keyValues)), inputs, resumed: false, keyValues);
             if (rounded is not null)
-                Forward(streams.Quantized, stage.Load(new Weights(tensors, Rounded(tensors, watched.Values, quantization.InputAmax))),
-                    rounded, resumed: false);
+                Forward(streams.Quantized, stage.Load(new Weights(tensors, Rounded(tensors, stage, quantization.InputAmax, attention =>
+                    KeyValueReport.Of(attention, keyValues.Statistics[attention], plan.Recipe.KeyValues!)))), rounded, resumed: false);
         }
         else if (options.Statistics is { } stored)
         {
@@ -99,26 +100,28 @@ sealed class StageRun(
     {
         var loaded = stage.Load(new Weights(tensors));
         using var nothing = new ObservedInputs(stage.Scope, _ => false, keptRows: 0);
-        var replayed = plan.SeesRoundedInputs && finished is not null;
+        var replayed = plan.SeesRounding && finished is not null;
         if (replayed)
             streams!.Part();
         Forward(streams!.Original, loaded, nothing, finished is not null);
         if (!streams.Apart)
             return;
         if (replayed)
-            loaded = stage.Load(new Weights(tensors, Rounded(tensors, ModulesOf(stage), module =>
-                finished!.Modules.Where(report => report.Name == module.Name)
-                    .Max(report => Math.Max(report.TextAmax ?? 0, report.VisionAmax ?? 0)))));
+            loaded = stage.Load(new Weights(tensors, Rounded(tensors, stage,
+                module => finished!.Modules.Where(report => report.Name == module.Name)
+                    .Max(report => Math.Max(report.TextAmax ?? 0, report.VisionAmax ?? 0)),
+                attention => finished!.KeyValues.FirstOrDefault(report => report.Attention == attention) ?? new KeyValueReport(attention, 0, 0))));
         Forward(streams.Quantized, loaded, nothing, finished is not null);
     }
 
-    /// <summary>The modules of a stage with inputs rounded as planned and weights as they are.</summary>
-    static RoundedInputs Rounded(StageTensors tensors, IEnumerable<PlannedModule> modules, Func<PlannedModule, float> amax)
+    /// <summary>The modules of a stage with inputs and caches rounded as far as the plan's search is to see it, and weights as they are.</summary>
+    RoundedInputs Rounded(StageTensors tensors, StageLoader stage, Func<PlannedModule, float> amax, Func<string, KeyValueReport> cache)
     {
-        var planned = modules.ToDictionary(module => module.Name);
-        return new RoundedInputs(new DenseModules(tensors), name =>
-            planned.TryGetValue(name, out var module) && module.Scheme!.Activation is { } format
-                ? (format, format.NeedsAmax ? format.Scale(amax(module)) : 1) : null);
+        var planned = plan.SeesRoundedInputs ? ModulesOf(stage).ToDictionary(module => module.Name) : [];
+        return new RoundedInputs(new DenseModules(tensors),
+            name => planned.TryGetValue(name, out var module) && module.Scheme!.Activation is { } format
+                ? (format, format.NeedsAmax ? format.Scale(amax(module)) : 1) : null,
+            attention => plan.Recipe.KeyValues is { } format ? QuantizedKeyValues.Of(cache(attention).Scales(format), format) : null);
     }
 
     void Forward(ActivationStore passes, IStage stage, ObservedInputs inputs, bool resumed, ObservedKeyValues? keyValues = null)
@@ -127,7 +130,7 @@ sealed class StageRun(
         {
             cancellation.ThrowIfCancellationRequested();
             var pass = passes.Take(i);
-            keyValues?.Begin(pass);
+            keyValues?.Begin(pass, passes.Batch(i));
             foreach (var step in stage.Steps)
             {
                 inputs.Observe(step, pass, i);

@@ -54,6 +54,13 @@ sealed class WeightRounding(
         };
     }
 
+    /// <summary>
+    /// The same in the pass before, where the samples run twice (<see cref="Plan.SeesRounding"/>): ModelOpt's AWQ takes magnitudes from
+    /// the first pass and losses from the second.
+    /// </summary>
+    public static StatisticNeeds NeedsBefore(Recipe recipe, PlannedModule module) =>
+        Needs(recipe, module).Awq ? new StatisticNeeds(Magnitudes: true) : StatisticNeeds.None;
+
     /// <summary>Memory for what is known of the inputs of a module, and for its weight as it is changed and tried.</summary>
     public static long Bytes(Recipe recipe, PlannedModule module)
     {

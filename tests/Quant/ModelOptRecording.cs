@@ -119,7 +119,7 @@ sealed class ModelOptRecording : IDisposable
         var plan = Plan.Create(network, source, RecordedRecipe.Of(Json));
         Assert.Empty(plan.Problems);
 
-        using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source), new CheckpointOptions());
+        using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source, KeyValueBias), new CheckpointOptions());
         foreach (var tensor in plan.Copied)
             writer.Write(tensor.Name, source.Load(tensor.Name));
         new Quantizer(network, source, plan, new QuantizerOptions(long.MaxValue, output.In("spill")))
@@ -146,9 +146,9 @@ sealed class ModelOptRecording : IDisposable
             .Select(i => new Sample([.. samples.Load(i).Ids.Select(id => id == PictureToken ? substitute : id)]))]);
     }
 
-    INetwork Network(ITensorSource names)
-    {
-        var path = Path.Combine(source.Path, "config.json");
-        return Networks.Create(ModelConfig.Parse(source.Config.Span, path), names);
-    }
+    ModelConfig Config => ModelConfig.Parse(source.Config.Span, Path.Combine(source.Path, "config.json"));
+
+    Shape KeyValueBias => new(1, Config.Text.KeyValueHeads, 1, Config.Text.HeadWidth);
+
+    INetwork Network(ITensorSource names) => Networks.Create(Config, names);
 }

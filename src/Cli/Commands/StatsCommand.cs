@@ -82,7 +82,7 @@ static class StatsCommand
         [.. stored.Info.Groups.Select(group => Look(stored, group))],
         [.. stored.Info.Caches.Select(name => (name, Cache: stored.Cache(name) ?? new KeyValueStatistics(name))).Select(entry => new CacheView(
             entry.name, entry.Cache.KeyAmax, entry.Cache.RotatedKeyAmax, entry.Cache.ValueAmax,
-            entry.Cache.CentredKeys?.Amax(), entry.Cache.CentredValues?.Amax()))]);
+            entry.Cache.CentredKeys?.Amax, entry.Cache.CentredValues?.Amax))]);
 
     static GroupView Look(StoredStatistics stored, StatisticsGroup group)
     {

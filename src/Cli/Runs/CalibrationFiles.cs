@@ -110,5 +110,7 @@ sealed record CalibrationFiles(ISampleSource Samples, string Path, string Finger
         public int Count => Math.Min(count, samples.Count);
 
         public Models.Sample Load(int index) => samples.Load(index);
+
+        public int Batch(int index) => samples.Batch(index);
     }
 }

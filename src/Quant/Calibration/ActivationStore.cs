@@ -28,6 +28,9 @@ public sealed class ActivationStore(INetwork network, ISampleSource samples, lon
     /// <summary>Bytes written to disk so far.</summary>
     public long SpilledBytes { get; private set; }
 
+    /// <summary>Of which batch a sample is.</summary>
+    public int Batch(int index) => samples.Batch(index);
+
     /// <summary>The pass of a sample with its tensors in memory; begun when it is asked for the first time.</summary>
     public Pass Take(int index)
     {

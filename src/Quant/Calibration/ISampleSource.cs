@@ -9,6 +9,9 @@ public interface ISampleSource
 
     /// <summary>The sample of this index; the same each time.</summary>
     Sample Load(int index);
+
+    /// <summary>Samples that are one batch have the same number and follow each other; without batches each is one by itself.</summary>
+    int Batch(int index) => index;
 }
 
 /// <summary>Samples that are in memory already.</summary>

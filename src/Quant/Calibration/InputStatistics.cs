@@ -31,6 +31,8 @@ sealed class InputStatistics(string name, int width, int keptRows, StatisticNeed
 
     public BlockMoments? Blocks { get; private set; }
 
+    public ChannelMagnitudes? Magnitudes { get; private set; }
+
     public AwqInputs? Awq { get; private set; }
 
     /// <summary>By fold.</summary>
@@ -58,6 +60,8 @@ sealed class InputStatistics(string name, int width, int keptRows, StatisticNeed
             (Headroom ??= new(name)).Observe(x);
         if (needs.MomentBlock > 0)
             (Blocks ??= new(name, width, needs.MomentBlock, needs.SampledTokens)).Observe(x, share);
+        if (needs.Magnitudes)
+            (Magnitudes ??= new(name, width)).Observe(x, share);
         if (needs.Awq)
             (Awq ??= new(name, width)).Observe(x, share);
         if (needs.Moments)
@@ -74,6 +78,7 @@ sealed class InputStatistics(string name, int width, int keptRows, StatisticNeed
         Histogram = Merged(Histogram, other.Histogram);
         Headroom = Merged(Headroom, other.Headroom);
         Blocks = Merged(Blocks, other.Blocks);
+        Magnitudes = Merged(Magnitudes, other.Magnitudes);
         Awq = Merged(Awq, other.Awq);
         for (var fold = 0; fold < Folds; fold++)
             moments[fold] = Merged(moments[fold], other.moments[fold]);
@@ -122,6 +127,7 @@ sealed class InputStatistics(string name, int width, int keptRows, StatisticNeed
         result.Blocks = needs.MomentBlock > 0 ? Read<BlockMoments>("blocks", statistic => statistic.Width) : null;
         if (result.Blocks is { } blocks)
             StatisticTensors.CheckSame(name, "channels a block", needs.MomentBlock, blocks.Block);
+        result.Magnitudes = needs.Magnitudes ? Read<ChannelMagnitudes>("magnitudes", statistic => statistic.Width) : null;
         result.Awq = needs.Awq ? Read<AwqInputs>("awq", statistic => statistic.Width) : null;
         for (var fold = 0; needs.Moments && fold < Folds; fold++)
             if (tensors.ContainsKey($"moments.{fold}/tokens")) // a single sample is on one fold
@@ -156,6 +162,8 @@ sealed class InputStatistics(string name, int width, int keptRows, StatisticNeed
             yield return ("headroom", Headroom.ToTensors());
         if (Blocks is not null)
             yield return ("blocks", Blocks.ToTensors());
+        if (Magnitudes is not null)
+            yield return ("magnitudes", Magnitudes.ToTensors());
         if (Awq is not null)
             yield return ("awq", Awq.ToTensors());
         for (var fold = 0; fold < Folds; fold++)

@@ -7,8 +7,8 @@ namespace Nibble.Quant.Calibration;
 
 /// <summary>
 /// What the scales of one attention module's cache are made of, for every kind of cache: the largest keys and values by modality, the
-/// largest rotated keys likewise, and means and extremes of every channel. The means are over calls, each counting alike, so they are
-/// not kept apart by modality.
+/// largest rotated keys likewise, and means of every channel with the largest distance from them. The means are over batches, each
+/// counting alike, so they are not kept apart by modality.
 /// </summary>
 /// <param name="name">The attention module, for errors.</param>
 public sealed class KeyValueStatistics(string name) : IKeyValueFilter
@@ -19,6 +19,9 @@ public sealed class KeyValueStatistics(string name) : IKeyValueFilter
     /// <summary>Of which modality each token of the pass is that is running; null: all are text.</summary>
     public Func<int, Modality>? Modality { get; set; }
 
+    /// <summary>Of which batch the pass is that is running.</summary>
+    public int Batch { get; set; }
+
     /// <summary>The largest magnitude of a key.</summary>
     public float KeyAmax => keys.Max();
 
@@ -27,7 +30,7 @@ public sealed class KeyValueStatistics(string name) : IKeyValueFilter
 
     public float ValueAmax => values.Max();
 
-    /// <summary>Means and extremes by channel; null before the first token.</summary>
+    /// <summary>Means by channel, and what is left without them; null before the first token.</summary>
     public CenteredCache? CentredKeys { get; private set; }
 
     public CenteredCache? CentredValues { get; private set; }
@@ -38,9 +41,9 @@ public sealed class KeyValueStatistics(string name) : IKeyValueFilter
 
     /// <summary>What the scale of the keys follows from in this format.</summary>
     public float KeyAmaxFor(KeyValueFormat format) =>
-        format.Centred ? CentredKeys?.Amax() ?? 0 : format.Rotates ? RotatedKeyAmax : KeyAmax;
+        format.Centred ? CentredKeys?.Amax ?? 0 : format.Rotates ? RotatedKeyAmax : KeyAmax;
 
-    public float ValueAmaxFor(KeyValueFormat format) => format.Centred ? CentredValues?.Amax() ?? 0 : ValueAmax;
+    public float ValueAmaxFor(KeyValueFormat format) => format.Centred ? CentredValues?.Amax ?? 0 : ValueAmax;
 
     /// <summary>The mean of every channel of the keys, by head; empty before the first token.</summary>
     public IReadOnlyList<float[]> KeyBias() => Heads(CentredKeys);
@@ -131,7 +134,7 @@ public sealed class KeyValueStatistics(string name) : IKeyValueFilter
     {
         var width = (int)(heads.Elements / heads.Shape[0]);
         cache ??= new CenteredCache(name, width);
-        cache.Observe(heads.Reshape(heads.Shape[0], width));
+        cache.Observe(heads.Reshape(heads.Shape[0], width), Batch);
         return cache;
     }
 

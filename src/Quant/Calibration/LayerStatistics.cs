@@ -47,6 +47,9 @@ public sealed class LayerStatistics : IDisposable
     /// <summary>Second moments inside blocks, where they were asked for.</summary>
     public BlockMoments? Blocks => Joint(part => part.Blocks);
 
+    /// <summary>Mean and largest magnitudes by channel, where they were asked for.</summary>
+    public ChannelMagnitudes? Magnitudes => Joint(part => part.Magnitudes);
+
     /// <summary>Mean magnitudes and second moments, where they were asked for.</summary>
     public AwqInputs? Awq => Joint(part => part.Awq);
 

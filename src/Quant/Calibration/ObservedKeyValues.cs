@@ -15,11 +15,14 @@ public sealed class ObservedKeyValues(IModuleSource inner) : IModuleSource
 
     public IKeyValueFilter? KeyValues(string attention) => statistics[attention] = new KeyValueStatistics(attention);
 
-    /// <summary>Says of which modality the tokens are that a stage is about to run.</summary>
-    public void Begin(Pass pass)
+    /// <summary>Says of which batch and modality the tokens are that a stage is about to run.</summary>
+    public void Begin(Pass pass, int batch)
     {
         foreach (var cache in statistics.Values)
+        {
+            cache.Batch = batch;
             cache.Modality = pass.ImageMask is { } mask ? token => mask[token] ? Modality.Vision : Modality.Text : null;
+        }
     }
 
     /// <summary>Takes over what an earlier run learned, instead of observing; attention modules no token reached are as new.</summary>

@@ -9,9 +9,10 @@ namespace Nibble.Quant.Calibration;
 /// <param name="Headroom">Counts of the largest magnitudes of blocks of 16.</param>
 /// <param name="Moments">Second moments by fold, 2·n² numbers.</param>
 /// <param name="Rows">Some of the inputs themselves.</param>
+/// <param name="Magnitudes">Mean and largest magnitudes of every channel, without the moments <paramref name="Awq"/> has.</param>
 public sealed record StatisticNeeds(
     bool Channels = false, bool Awq = false, int MomentBlock = 0, int SampledTokens = 0,
-    bool Histogram = false, bool Headroom = false, bool Moments = false, bool Rows = false)
+    bool Histogram = false, bool Headroom = false, bool Moments = false, bool Rows = false, bool Magnitudes = false)
 {
     /// <summary>Nothing more than is always known.</summary>
     public static StatisticNeeds None { get; } = new();
@@ -25,7 +26,7 @@ public sealed record StatisticNeeds(
         var blocks = a.MomentBlock > 0 ? a : b;
         return new StatisticNeeds(
             a.Channels || b.Channels, a.Awq || b.Awq, blocks.MomentBlock, blocks.SampledTokens,
-            a.Histogram || b.Histogram, a.Headroom || b.Headroom, a.Moments || b.Moments, a.Rows || b.Rows);
+            a.Histogram || b.Histogram, a.Headroom || b.Headroom, a.Moments || b.Moments, a.Rows || b.Rows, a.Magnitudes || b.Magnitudes);
     }
 
     /// <summary>The names of what is wanted.</summary>
@@ -39,6 +40,8 @@ public sealed record StatisticNeeds(
             yield return "headroom";
         if (MomentBlock > 0)
             yield return SampledTokens > 0 ? $"moments of blocks of {MomentBlock} at {SampledTokens} tokens" : $"moments of blocks of {MomentBlock}";
+        if (Magnitudes)
+            yield return "magnitudes";
         if (Awq)
             yield return "awq";
         if (Moments)
@@ -49,11 +52,11 @@ public sealed record StatisticNeeds(
 
     /// <summary>The names of what these lack of what is wanted.</summary>
     public IEnumerable<string> Missing(StatisticNeeds wanted) =>
-        wanted.Names().Except(Names()).Where(name => name != "channels" || !Awq);
+        wanted.Names().Except(Names()).Where(name => !Awq || name is not ("channels" or "magnitudes"));
 
     /// <summary>Bytes for inputs of this width.</summary>
     public long Bytes(int width) =>
-        (Awq ? 4L * width * width : 0) + 8L * width * MomentBlock + (Channels || Awq ? 12L * width : 0)
+        (Awq ? 4L * width * width : 0) + 8L * width * MomentBlock + (Channels || Awq || Magnitudes ? 12L * width : 0)
         + (Moments ? 8L * width * width : 0) + (Histogram ? 8L * TypicalBins : 0) + (Headroom ? 4096 : 0);
 
     /// <summary>Bins a histogram has after batches of like magnitudes.</summary>

@@ -40,6 +40,8 @@ public sealed class TokenSamples : ISampleSource
         return new Sample(Ids(ids.Slice(row, 1)), Pictures(batch));
     }
 
+    public int Batch(int sample) => index[sample].Batch;
+
     /// <summary>Looks at every token before any is used.</summary>
     /// <exception cref="QuantizationException">One is not in the vocabulary; names the tensor and the place.</exception>
     public void Check(int vocabulary)

@@ -76,7 +76,7 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
     {
         var forward = plan.Quantized.Sum(module => 2.0 * module.Rows * module.Columns * tokens);
         if (!plan.Recipe.Algorithm.IsSequential())
-            return forward * (plan.SeesRoundedInputs ? 2 : 1) + plan.Quantized.Sum(module => SearchFlops(plan.Recipe, module, tokens));
+            return forward * (plan.SeesRounding ? 2 : 1) + plan.Quantized.Sum(module => SearchFlops(plan.Recipe, module, tokens));
         return 2 * forward + plan.Quantized.Sum(module =>
             (double)module.Columns * module.Columns * (3.0 * tokens / module.Group.Count + 4.0 * module.Columns + 8.0 * module.Rows));
     }

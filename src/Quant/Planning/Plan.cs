@@ -65,6 +65,14 @@ public sealed record Plan(
     public bool SeesRoundedInputs => Recipe is { Algorithm: Algorithm.Max, Options.Scales: ScaleChoice.LocalHessian }
         && Quantized.Any(module => module.Scheme!.Activation is not null);
 
+    /// <summary>
+    /// Whether the search of AWQ sees inputs as they are once keys and values are rounded, as ModelOpt's does: likewise twice.
+    /// </summary>
+    public bool SeesRoundedCaches => Recipe.KeyValues is not null && Recipe.Algorithm is Algorithm.Awq or Algorithm.SvdQuant
+        && Quantized.Any(module => module.Scope == Scope.Language);
+
+    public bool SeesRounding => SeesRoundedInputs || SeesRoundedCaches;
+
     public long BytesBefore => Kept + Quantized.Sum(module => module.Weight.Bytes);
 
     public long BytesAfter => Kept + Quantized.Sum(module => module.BytesAfter);

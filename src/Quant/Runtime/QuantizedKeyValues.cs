@@ -10,6 +10,10 @@ namespace Nibble.Quant.Runtime;
 /// <exception cref="QuantizationException">A scale is not a positive finite number.</exception>
 public sealed class QuantizedKeyValues(KeyValueFormat format, float keyScale, float valueScale) : IKeyValueFilter
 {
+    /// <param name="scales">Those of one attention module, with its biases.</param>
+    public static QuantizedKeyValues Of(KeyValueScales scales, KeyValueFormat format) =>
+        new(format, scales.KeyScale, scales.ValueScale) { KeyBias = scales.KeyBias, ValueBias = scales.ValueBias };
+
     readonly float keyScale = Checked(keyScale, "k_scale");
     readonly float valueScale = Checked(valueScale, "v_scale");
 

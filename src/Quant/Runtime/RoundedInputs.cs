@@ -4,14 +4,16 @@ using Nibble.Tensors;
 
 namespace Nibble.Quant.Runtime;
 
-/// <summary>Modules whose inputs are rounded as a quantized model would round them, and whose weights are not.</summary>
+/// <summary>Modules whose inputs and caches are rounded as in a quantized model, and whose weights are not.</summary>
 /// <param name="rounding">Format and scale of a module's inputs; null to leave them.</param>
-sealed class RoundedInputs(IModuleSource inner, Func<string, (ActivationFormat Format, float Scale)?> rounding) : IModuleSource
+/// <param name="caches">What is done to the keys and values of an attention module; null to leave them.</param>
+sealed class RoundedInputs(
+    IModuleSource inner, Func<string, (ActivationFormat Format, float Scale)?> rounding, Func<string, IKeyValueFilter?> caches) : IModuleSource
 {
     public ILinearWeight Linear(string module) =>
         rounding(module) is { } how ? new Rounded(inner.Linear(module), how.Format, how.Scale) : inner.Linear(module);
 
-    public IKeyValueFilter? KeyValues(string attention) => inner.KeyValues(attention);
+    public IKeyValueFilter? KeyValues(string attention) => caches(attention) ?? inner.KeyValues(attention);
 
     sealed class Rounded(ILinearWeight weight, ActivationFormat format, float scale) : ILinearWeight
     {

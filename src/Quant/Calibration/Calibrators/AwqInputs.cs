@@ -4,33 +4,48 @@ using Nibble.Tensors.Ops;
 namespace Nibble.Quant.Calibration.Calibrators;
 
 /// <summary>
-/// What AWQ must know of a layer's inputs, gathered in one pass: mean |x| and the largest |x| per channel, and second moments,
-/// which give the output error of any rounding without the inputs: mean over tokens of |x·Dᵀ|² = tr(D·H·Dᵀ). Every call (batch)
-/// counts alike, whatever its tokens. Merges up to the rounding of sums.
+/// What AWQ must know of a layer's inputs: magnitudes by channel, and second moments, which give the output error of any rounding
+/// without the inputs: mean over tokens of |x·Dᵀ|² = tr(D·H·Dᵀ). Every call (batch) counts alike, whatever its tokens. Merges up to the
+/// rounding of sums.
 /// </summary>
-/// <param name="name">The module, for errors.</param>
-/// <param name="width">Input channels.</param>
-public sealed class AwqInputs(string name, int width) : IStatistic<AwqInputs>
+public sealed class AwqInputs : IStatistic<AwqInputs>
 {
-    readonly double[] magnitudes = new double[width];
-    ChannelAmax largest = new(name, width);
+    readonly ChannelMagnitudes magnitudes;
     Tensor? moments;
 
-    public string Name => name;
+    /// <param name="name">The module, for errors.</param>
+    /// <param name="width">Input channels.</param>
+    public AwqInputs(string name, int width)
+        : this(name, new ChannelMagnitudes(name, width), null)
+    {
+    }
 
-    public int Width => width;
+    AwqInputs(string name, ChannelMagnitudes magnitudes, Tensor? moments) =>
+        (Name, this.magnitudes, this.moments) = (name, magnitudes, moments);
+
+    public string Name { get; }
+
+    public int Width => magnitudes.Width;
 
     /// <summary>Batches with at least one token; where only a part of one was taken in, that part.</summary>
-    public double Calls { get; private set; }
+    public double Calls => magnitudes.Calls;
 
     /// <summary>[in], the largest magnitudes.</summary>
-    public ReadOnlySpan<float> Amax => largest.PerChannel;
+    public ReadOnlySpan<float> Amax => magnitudes.Amax;
 
     /// <summary>Σ over calls of xᵀ·x / tokens, [in, in].</summary>
-    public Tensor Moments => moments ??= Tensor.Zeros(width, width);
+    public Tensor Moments => moments ??= Tensor.Zeros(Width, Width);
 
     /// <summary>Mean over calls of the mean |x| over tokens, [in].</summary>
-    public float[] MeanMagnitude() => [.. magnitudes.Select(sum => (float)(sum / (Calls > 0 ? Calls : 1)))];
+    public float[] MeanMagnitude() => magnitudes.Mean();
+
+    /// <summary>These moments, seen in another pass of the same samples than the magnitudes. They are still this one's to release.</summary>
+    /// <exception cref="QuantizationException">They are of different widths.</exception>
+    public AwqInputs With(ChannelMagnitudes others)
+    {
+        StatisticTensors.CheckSame(Name, "channels", Width, others.Width);
+        return new AwqInputs(Name, others, Moments);
+    }
 
     /// <summary>Takes in one batch.</summary>
     /// <param name="x">[…, in] F32.</param>
@@ -38,60 +53,34 @@ public sealed class AwqInputs(string name, int width) : IStatistic<AwqInputs>
     /// <exception cref="QuantizationException">Another width, a NaN or an infinity.</exception>
     public void Observe(Tensor x, double share = 1)
     {
-        largest.Observe(x);
+        magnitudes.Observe(x, share);
         if (x.Rows == 0)
             return;
-        var (sums, wide) = (new double[width], new double[width]);
-        using var scaled = Tensor.Empty(x.Rows, width);
+        using var scaled = Tensor.Empty(x.Rows, Width);
         var factor = MathF.Sqrt((float)share) / MathF.Sqrt(x.Rows);
         for (var row = 0; row < x.Rows; row++)
-        {
             TensorPrimitives.Multiply(x.Row(row), factor, scaled.Row(row));
-            TensorPrimitives.ConvertChecked<float, double>(x.Row(row), wide);
-            TensorPrimitives.Abs(wide, wide);
-            TensorPrimitives.Add(sums, wide, sums);
-        }
-        TensorPrimitives.MultiplyAdd(sums, share / x.Rows, magnitudes, magnitudes);
         MatMul.Gram(scaled, Moments);
-        Calls += share;
     }
 
     public void Merge(AwqInputs other)
     {
-        largest.Merge(other.largest);
-        TensorPrimitives.Add(magnitudes, other.magnitudes, magnitudes);
-        for (var row = 0; row < width; row++)
+        magnitudes.Merge(other.magnitudes);
+        for (var row = 0; row < Width; row++)
             TensorPrimitives.Add(Moments.Row(row), other.Moments.Row(row), Moments.Row(row));
-        Calls += other.Calls;
     }
 
-    public IReadOnlyDictionary<string, Tensor> ToTensors() => new Dictionary<string, Tensor>
-    {
-        ["amax"] = largest.ToTensors()["amax"],
-        ["mean_magnitude_sum"] = StatisticTensors.Of<double>(magnitudes, DType.F64, width),
-        ["moments"] = Moments,
-        ["calls"] = StatisticTensors.Of<double>([Calls], DType.F64, 1),
-    };
+    public IReadOnlyDictionary<string, Tensor> ToTensors() =>
+        new Dictionary<string, Tensor>(magnitudes.ToTensors()) { ["moments"] = Moments };
 
     public static AwqInputs FromTensors(string name, IReadOnlyDictionary<string, Tensor> tensors)
     {
-        var largest = ChannelAmax.FromTensors(name, tensors);
-        var magnitudes = tensors.Sums<double>(name, "mean_magnitude_sum", DType.F64, 1);
+        var magnitudes = ChannelMagnitudes.FromTensors(name, tensors);
         var moments = tensors.Get(name, "moments", DType.F32, 2);
         tensors.Sums<float>(name, "moments", DType.F32, 2);
-        StatisticTensors.CheckSame(name, "channels", largest.Width, magnitudes.Length);
-        if (moments.Shape != new Shape(largest.Width, largest.Width))
-            throw new QuantizationException($"{name}: moments must be [{largest.Width}, {largest.Width}], found {moments}");
-        if (tensors.Sums<double>(name, "calls", DType.F64, 1) is not [var calls and >= 0])
-            throw new QuantizationException($"{name}: calls must be one number of at least 0, found {tensors["calls"]}");
-        var result = new AwqInputs(name, largest.Width)
-        {
-            moments = moments.Clone(),
-            Calls = calls,
-            largest = largest,
-        };
-        magnitudes.CopyTo(result.magnitudes, 0);
-        return result;
+        if (moments.Shape != new Shape(magnitudes.Width, magnitudes.Width))
+            throw new QuantizationException($"{name}: moments must be [{magnitudes.Width}, {magnitudes.Width}], found {moments}");
+        return new AwqInputs(name, magnitudes, moments.Clone());
     }
 
     /// <summary>

@@ -59,7 +59,7 @@ public sealed class ObservedModelTests
         {
             var (module, part) = (name[..^2], name[^1]);
             var amax = json.RootElement.GetProperty("amax").GetProperty($"{module}.{part}_bmm_quantizer").GetDouble();
-            Lab.Near(amax, cache.RunningAmax, Activations);
+            Lab.Near(amax, cache.Amax, Activations);
             double[] bias = [.. export.Load($"{module}.{part}_proj.{part}_bias").Span<float>().ToArray().Select(b => (double)b)];
             Close.Scaled(bias, cache.Bias(), Activations, name);
         }
@@ -111,19 +111,13 @@ public sealed class ObservedModelTests
     /// <summary>The recorded batches are of two sequences each; here they come one by one.</summary>
     sealed class Centring(CenteredCache keys, CenteredCache values) : IKeyValueFilter
     {
-        readonly List<float> k = [], v = [];
         int sequences;
 
         public void Apply(Tensor keyRows, Tensor valueRows)
         {
-            k.AddRange(keyRows.Span<float>());
-            v.AddRange(valueRows.Span<float>());
-            if (++sequences % 2 != 0)
-                return;
-            keys.Observe(Tensor.From(k.ToArray(), k.Count / 64, 64));
-            values.Observe(Tensor.From(v.ToArray(), v.Count / 64, 64));
-            k.Clear();
-            v.Clear();
+            var batch = sequences++ / 2;
+            keys.Observe(keyRows.Reshape(keyRows.Shape[0], 64), batch);
+            values.Observe(valueRows.Reshape(valueRows.Shape[0], 64), batch);
         }
     }
 

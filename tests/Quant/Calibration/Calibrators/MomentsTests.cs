@@ -42,10 +42,10 @@ public class MomentsTests
             var x = Draw.Tensor(i, 3 + i, 12);
             (i % 2 == 0 ? blocks : blocks2).Observe(x);
             (i % 2 == 0 ? inputs : inputs2).Observe(x);
-            (i % 2 == 0 ? cache : cache2).Observe(x);
+            (i % 2 == 0 ? cache : cache2).Observe(x, i);
             allBlocks.Observe(x);
             allInputs.Observe(x);
-            allCache.Observe(x);
+            allCache.Observe(x, i);
         }
         var readBlocks = BlockMoments.FromTensors("m", blocks.ToTensors());
         readBlocks.Merge(blocks2);
@@ -62,31 +62,41 @@ public class MomentsTests
         var readCache = CenteredCache.FromTensors("m", cache.ToTensors());
         readCache.Merge(cache2);
         Close.Assert(allCache.Bias(), readCache.Bias(), 1e-6);
-        Assert.Equal(allCache.Amax(), readCache.Amax(), 1e-6f);
+        Assert.Equal(4, readCache.Batches);
+        Assert.Equal(Math.Max(cache.Amax, cache2.Amax), readCache.Amax);
     }
 
     [Fact]
-    public void A_cache_is_centred_on_the_mean_of_means()
+    public void A_cache_is_centred_on_the_mean_of_the_batches_so_far()
     {
         var cache = new CenteredCache("m", 2);
-        Assert.Equal(0, cache.Amax());
-        cache.Observe(Tensor.From([1, 10, 3, 10], 2, 2)); // means 2 and 10
-        cache.Observe(Tensor.From([6, -10], 1, 2));       // means 6 and -10
-        cache.Observe(Tensor.Zeros(0, 2));
+        Assert.Equal((0, 0), (cache.Amax, cache.Batches));
+        cache.Observe(Tensor.From([1, 10, 3, 10], 2, 2), 0); // means 2 and 10
+        cache.Observe(Tensor.Zeros(0, 2), 1);
+        cache.Observe(Tensor.From([6, -10], 1, 2), 2);       // means 6 and -10
         Assert.Equal([4, 0], cache.Bias());
-        Assert.Equal(10, cache.Amax());
-        Assert.Equal(10, cache.RunningAmax);
-        cache.Observe(Tensor.From([4, 30], 1, 2)); // means 4 and 10
+        Assert.Equal((10, 2), (cache.Amax, cache.Batches));
+        cache.Observe(Tensor.From([4, 30], 1, 2), 3);        // means 4 and 10
         Assert.Equal([4, 10], cache.Bias());
-        Assert.Equal(20, cache.Amax());
+        Assert.Equal(20, cache.Amax);
+
         var early = new CenteredCache("m", 1);
-        early.Observe(Tensor.From([8], 1, 1));
-        early.Observe(Tensor.From([0], 1, 1));
-        Assert.Equal((4, 4), (early.Amax(), early.RunningAmax));
-        early.Observe(Tensor.From([-8], 1, 1));
-        Assert.Equal((8, 8), (early.Amax(), early.RunningAmax));
-        early.Observe(Tensor.From([-16], 1, 1));
-        Assert.Equal((12, 12), (early.Amax(), early.RunningAmax));
+        early.Observe(Tensor.From([8], 1, 1), 0);   // 0 from 8
+        early.Observe(Tensor.From([0], 1, 1), 1);   // 4 from 4
+        Assert.Equal(4, early.Amax);
+        early.Observe(Tensor.From([-16], 1, 1), 2); // 13 1/3 from -2 2/3, while 8 is not looked at again
+        Assert.Equal(16 - 8 / 3f, early.Amax, 1e-5f);
+    }
+
+    [Fact]
+    public void Samples_of_one_batch_are_one_mean()
+    {
+        var cache = new CenteredCache("m", 1);
+        cache.Observe(Tensor.From([8], 1, 1), 5);
+        cache.Observe(Tensor.From([0, 1], 2, 1), 5); // mean 3, as far as 5 from 8
+        cache.Observe(Tensor.From([5], 1, 1), 6);    // mean 5
+        Assert.Equal([4], cache.Bias());
+        Assert.Equal((5, 2), (cache.Amax, cache.Batches));
     }
 
     [Fact]
@@ -100,7 +110,7 @@ public class MomentsTests
         Assert.Contains("NaN", Assert.Throws<QuantizationException>(() => AwqInputs.FromTensors("m", inputs)).Message);
         var blocks = new Dictionary<string, Tensor> { ["block_moments"] = Tensor.Zeros(new Shape(3, 4, 2), DType.F64) };
         Assert.Contains("[3, 4, 2]", Assert.Throws<QuantizationException>(() => BlockMoments.FromTensors("m", blocks)).Message);
-        var cache = new Dictionary<string, Tensor>(new CenteredCache("m", 4).ToTensors()) { ["largest"] = Tensor.Zeros(5) };
+        var cache = new Dictionary<string, Tensor>(new CenteredCache("m", 4).ToTensors()) { ["running_amax"] = Tensor.Zeros(5) };
         Assert.Contains("5", Assert.Throws<QuantizationException>(() => CenteredCache.FromTensors("m", cache)).Message);
     }
 }
