@@ -89,6 +89,8 @@ sealed class WeightRounding(
         float? shared = format.HasTensorScale ? SharedAmax(module) : null;
         if (Clip(module) is { Blocks: { } ranges })
             return RangedWeight.Quantize(rest, format, ranges);
+        if (SharesOneBlock(module))
+            return RangedWeight.Quantize(rest, format, Filled(rest.Rows, GroupAmax(module)));
         if (plan.Recipe.Algorithm != Algorithm.Max || Options.Scales == ScaleChoice.Standard)
             return WeightQuantizer.Quantize(rest, format, shared, module.Weight.Name);
         if (Suitability.Suits(Options.Scales, format))
@@ -154,7 +156,26 @@ sealed class WeightRounding(
     float SharedAmax(PlannedModule module) =>
         plan.Recipe.Algorithm == Algorithm.Rtn
             || !module.Scheme!.Weight.FusedModulesShareScale && stage.SharingWeight(module.Name).Count == 1 ? AmaxOf(module)
-            : plan.Modules.Where(other => module.Group.Contains(other.Name) && other.Scheme is not null).Max(AmaxOf);
+            : GroupAmax(module);
+
+    float GroupAmax(PlannedModule module) => Fused(module).Max(AmaxOf);
+
+    IEnumerable<PlannedModule> Fused(PlannedModule module) =>
+        plan.Modules.Where(other => module.Group.Contains(other.Name) && other.Scheme is not null);
+
+    /// <summary>
+    /// Whether a module and those it is fused with are one block of the format each: then ModelOpt, and who loads it, take their scales
+    /// for those of whole matrices, which agree.
+    /// </summary>
+    bool SharesOneBlock(PlannedModule module) => plan.Recipe.Algorithm == Algorithm.Max && module.Group.Count > 1
+        && module.Scheme!.Weight is Fp8Blocks && Fused(module).All(other => other.Scheme!.Weight.HasOneScale(other.Rows, other.Columns));
+
+    static Tensor Filled(int rows, float amax)
+    {
+        var ranges = Tensor.Empty(rows, 1);
+        ranges.Span<float>().Fill(amax);
+        return ranges;
+    }
 
     float AmaxOf(PlannedModule module)
     {

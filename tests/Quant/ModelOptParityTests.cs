@@ -41,8 +41,9 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     /// NVFP4 shares its scale among fused matrices only on export, which moves every code of the others; gate and up of an expert
     /// are one tensor there and share it in both.
     /// </summary>
-    static double LargestShare(string preset) => preset switch
+    static double LargestShare(string model, string preset) => preset switch
     {
+        "fp8_2d_blockwise_weight_only" when model == "vlm" => 1.4, // 1.24: q, k and v are a block each and share a scale in the files only
         "kvonly" or "mxfp8" => 1e-4,              // 1.1e-5
         "int4_blockwise_weight_only" or "int8_weight_only" => 0.07, // 0.053
         "fp8" or "fp8_2d_blockwise_weight_only" => 0.15, // 0.082 and 0.094; 0.125 with a centred cache
@@ -64,17 +65,17 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         foreach (var model in (string[])["llama", "moe", "vlm"])
             foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
                 .Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal))
-                if (file != "w4a8_mxfp4_fp8") // 0.47 calibrates nothing there, see docs/modelopt.md
-                    data.Add(model, file);
+                data.Add(model, file);
         return data;
     }
 
     /// <summary>
     /// Those whose files say all of how they are simulated. A rotated cache is described like one that is not; its logits are met with
-    /// the recorded scales in <see cref="Runtime.KeyValueVariantTests"/>.
+    /// the recorded scales in <see cref="Runtime.KeyValueVariantTests"/>. Inputs without a calibrated scale are simulated under one scale
+    /// per call, and computed here under one per token.
     /// </summary>
     public static TheoryData<string, string> Simulations() =>
-        [.. Recordings().Where(row => !row.Data.Item2.EndsWith("_rotate", StringComparison.Ordinal))];
+        [.. Recordings().Where(row => !row.Data.Item2.EndsWith("_rotate", StringComparison.Ordinal) && row.Data.Item2 != "w4a8_mxfp4_fp8")];
 
     /// <summary>Rules of names; their logits were not kept.</summary>
     [Theory, InlineData("nvfp4_mlp_only"), InlineData("nvfp4_omlp_only")]
@@ -111,7 +112,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         var unquantized = run.RecordedUnquantizedLogits(simulated);
         var error = Rms(simulated, unquantized);
         var share = Rms(simulated, written) / error;
-        var largest = LargestShare(run.Json.GetProperty("preset").GetString()!);
+        var largest = LargestShare(model, run.Json.GetProperty("preset").GetString()!);
         Assert.True(share <= largest, $"{share:g3} of the quantization error; at most {largest} expected");
         Assert.InRange(Rms(written, unquantized) / error, 1 / LargestRatio, LargestRatio);
     }

@@ -21,9 +21,11 @@ static class RecordedRecipe
                 .Select(modules => new Rule(new Glob(modules), Schemes.Find("nvfp4"), Scope.Language))]);
         if (preset is "nvfp4_experts_only" or "mamba_moe_nvfp4_conservative" or "mamba_moe_fp8_aggressive")
             return new Recipe([new Rule(new Glob("*.experts.*"), Schemes.Find(preset.Contains("_fp8_", StringComparison.Ordinal) ? "fp8" : "nvfp4"), Scope.Language)]);
+        var (algorithm, options) = Settings(recording.GetProperty("algorithm"));
+        if (preset == "w4a8_mxfp4_fp8" && recording.GetProperty("algorithm").ValueKind == JsonValueKind.Null)
+            preset += "_dynamic"; // nothing was calibrated
         var scheme = Schemes.Find(preset) ?? FormatPresets.SchemeOf(FormatPresets.All.First(known =>
             known.Aliases.Append(known.Name).Any(name => preset.StartsWith(name, StringComparison.Ordinal))));
-        var (algorithm, options) = Settings(recording.GetProperty("algorithm"));
         return Recipe.Uniform(scheme, [Scope.Language], [], algorithm, keyValues) with { Options = options };
     }
 

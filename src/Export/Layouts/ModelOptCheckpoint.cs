@@ -45,7 +45,7 @@ public sealed class ModelOptCheckpoint
             throw new CheckpointException(description.Source, $"no algorithm this library reads; it is {AlgorithmOf(module)}",
                 module);
         if (format.MayLackInputScale && folder.Find($"{module}.input_scale") is null)
-            format = format with { InputScale = false };
+            format = ModelOptFormat.Mxfp4InFp8Dynamic;
         var extras = ModelOptExtras.Found(module, folder.Find);
         if (format.LowRank ? extras.Rank == 0 : extras.Rank > 0)
             throw new CheckpointException(folder.Path, $"{(format.LowRank ? "a" : "no")} part of low rank expected beside {format.Algorithm}",

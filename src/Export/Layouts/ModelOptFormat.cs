@@ -96,11 +96,13 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
     public static readonly ModelOptFormat Mxfp4InFp8 =
         Mxfp4 with { Algorithm = "W4A8_MXFP4_FP8", SchemeName = "w4a8_mxfp4_fp8", InputScale = true, MayLackInputScale = true, NamesGroup = true };
 
+    public static readonly ModelOptFormat Mxfp4InFp8Dynamic = Mxfp4InFp8 with { SchemeName = "w4a8_mxfp4_fp8_dynamic", InputScale = false };
+
     public static readonly ModelOptFormat Mxfp8 = new("MXFP8", "mxfp8", DType.F8E4M3, DType.U8, 32) { NamesGroup = true };
 
     public static readonly IReadOnlyList<ModelOptFormat> All =
         [Fp8, Fp8PerChannel, Fp8Blocks, Int8WeightOnly, Int8, Int4, W4A8, Nvfp4, Nvfp4Awq, Nvfp4Svd, Nvfp4WeightOnly, Nvfp4InFp8,
-            Mxfp4, Mxfp4InFp8, Mxfp8];
+            Mxfp4, Mxfp4InFp8, Mxfp4InFp8Dynamic, Mxfp8];
 
     /// <summary>The format of this name, or null where this library has none.</summary>
     public static ModelOptFormat? Find(string algorithm) =>
@@ -116,7 +118,6 @@ sealed record ModelOptFormat(string Algorithm, string SchemeName, DType CodeType
         ? scheme with
         {
             Weight = weight,
-            Activation = MayLackInputScale && !InputScale ? new Fp8PerToken() : scheme.Activation,
             PreQuantScale = PreQuantScale ?? false,
         }
         : null;

@@ -39,6 +39,8 @@ public static class Schemes
             "E2M1 weights and activations in blocks of 32 with powers of two", "this engine; runtimes want another layout"),
         new(new("w4a8_mxfp4_fp8", new MxFp4(), new Fp8PerTensor()), [],
             "E2M1 weights in blocks of 32 with powers of two, E4M3 activations", "TensorRT-LLM; Blackwell"),
+        new(new("w4a8_mxfp4_fp8_dynamic", new MxFp4(), new Fp8PerToken()), [],
+            "the same, activations scaled at run time; ModelOpt 0.47 writes it unless a cache format is asked for", "TensorRT-LLM; Blackwell"),
         new(new("mxfp8", new MxFp8(), new MxFp8Activation()), [],
             "E4M3 weights and activations in blocks of 32 with powers of two", "vLLM"),
     ];

@@ -34,6 +34,9 @@ public abstract record WeightFormat(string Name)
     /// <summary>Whether a scale of the whole matrix exists.</summary>
     public abstract bool HasTensorScale { get; }
 
+    /// <summary>Whether a matrix of this shape has a single scale.</summary>
+    public bool HasOneScale(int rows, int columns) => Group < 0 || Group >= columns && RowsPerScale >= rows;
+
     /// <summary>Whether fused modules (q, k and v; gate and up) must have one tensor scale, of their largest magnitude.</summary>
     public virtual bool FusedModulesShareScale => false;
 

@@ -14,6 +14,7 @@ public class SchemesTests
     [InlineData("w4a8", "int4-g128-fp8", "fp8-tensor", true)]
     [InlineData("w4a8_nvfp4_fp8", "nvfp4-b32-fp8", "fp8-tensor", true)]
     [InlineData("w4a8_mxfp4_fp8", "mxfp4-b32", "fp8-tensor", true)]
+    [InlineData("w4a8_mxfp4_fp8_dynamic", "mxfp4-b32", "fp8-token", false)]
     [InlineData("int8_wo", "int8-channel", null, false)]
     [InlineData("int8_weight_only", "int8-channel", null, false)]
     [InlineData("int4", "int4-g128", null, false)]
