@@ -36,7 +36,9 @@ public sealed class QuantizedInMemory(ITensorSource tensors, IModuleSource origi
         : original.Linear(module);
 
     public IKeyValueFilter? KeyValues(string attention) =>
-        caches.TryGetValue(attention, out var cache) ? cache : original.KeyValues(attention);
+        caches.TryGetValue(attention, out var cache) ? cache
+        : keyValues is { NeedsAmax: false } ? new QuantizedKeyValues(keyValues, 1, 1)
+        : original.KeyValues(attention);
 
     public byte[]? FinishedNote(string stage) => notes.GetValueOrDefault(stage);
 
@@ -53,12 +55,9 @@ public sealed class QuantizedInMemory(ITensorSource tensors, IModuleSource origi
         fast.Remove(module.Name);
     }
 
-    public void Write(KeyValueScales scales) => caches[scales.Attention] = new QuantizedKeyValues(
-        keyValues ?? throw new QuantizationException($"{scales.Attention}: scales of a cache without its format"), scales.KeyScale, scales.ValueScale)
-    {
-        KeyBias = scales.KeyBias?.Clone(),
-        ValueBias = scales.ValueBias?.Clone(),
-    };
+    public void Write(KeyValueScales scales) => caches[scales.Attention] = QuantizedKeyValues.Of(
+        scales with { KeyBias = scales.KeyBias?.Clone(), ValueBias = scales.ValueBias?.Clone() },
+        keyValues ?? throw new QuantizationException($"{scales.Attention}: scales of a cache without its format"));
 
     public void Write(string tensor, Tensor value) => changed[tensor] = value.Clone();
 
