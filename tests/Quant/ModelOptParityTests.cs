@@ -54,7 +54,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
 
     /// <summary>
     /// Recordings of runs that calibrate largest magnitudes. Others in the folder, whose tensors are not kept, are of recipes; those of
-    /// centred and rotated caches are held against in <see cref="Runtime.KeyValueVariantTests"/>.
+    /// centred caches are held against in <see cref="Runtime.KeyValueVariantTests"/>, of rotated ones in <see cref="ModelOptCacheTests"/>.
     /// </summary>
     public static TheoryData<string, string> Recordings()
     {
@@ -63,7 +63,8 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
             foreach (var file in Directory.GetFiles(Repository.Fixture($"modelopt/exports/{model}"), "*.safetensors")
                 .Select(file => Path.GetFileNameWithoutExtension(file)).Order(StringComparer.Ordinal))
                 if (!file.EndsWith("_affine", StringComparison.Ordinal) && !file.EndsWith("_rotate", StringComparison.Ordinal)
-                    && file != "w4a8_mxfp4_fp8") // 0.47 calibrates nothing there, see docs/modelopt.md
+                    && file != "w4a8_mxfp4_fp8" // 0.47 calibrates nothing there, see docs/modelopt.md
+                    && (model, file) != ("moe", "fp8_2d_blockwise_weight_only")) // matrices of one block, likewise
                     data.Add(model, file);
         return data;
     }
