@@ -1,3 +1,4 @@
+using Nibble.Models;
 using Nibble.Quant.Algorithms.Equalisation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Calibration.Calibrators;
@@ -21,7 +22,7 @@ sealed record ModuleFactors(float[] Inputs, float InputAmax, string Note);
 /// </summary>
 /// <param name="inputs">What modules are multiplied with in the original model.</param>
 /// <param name="moments">The same as the search is to see it: where caches are rounded already, else the same once more.</param>
-sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs inputs, ObservedInputs moments)
+sealed class StageEqualisation(Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs, ObservedInputs moments)
 {
     readonly Dictionary<string, ModuleFactors> own = [];
     readonly Dictionary<string, float[]> common = [];
@@ -38,8 +39,16 @@ sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs 
     public float[] Factors(PlannedModule module) => common.TryGetValue(module.Group[0], out var known) ? known
         : common[module.Group[0]] = Mean(module);
 
-    /// <summary>The largest scaled input of the modules that share it, each by its own factors.</summary>
-    public float InputAmax(PlannedModule module) => Members(module).Max(member => Own(member).InputAmax);
+    /// <summary>
+    /// The largest scaled input of the modules that share its scale, each by its own factors: those it is fused with, and all experts of
+    /// the layer.
+    /// </summary>
+    public float InputAmax(PlannedModule module)
+    {
+        var sharing = stage.SharingInput(module.Name);
+        return plan.Modules.Where(other => Has(other) && (module.Group.Contains(other.Name) || sharing.Contains(other.Name)))
+            .Max(other => Own(other).InputAmax);
+    }
 
     /// <summary>Whether <see cref="Matrix"/> is more than the weight under the module's own factors.</summary>
     public bool IsRemade(PlannedModule module) => IsResmoothed(module) || Folded(module).Any();
@@ -125,11 +134,12 @@ sealed class StageEqualisation(Plan plan, ITensorSource tensors, ObservedInputs 
         return new ModuleFactors(factors, ChannelScaling.InputAmax(seen.PerChannel, factors), $"smoothquant α {alpha:0.###}");
     }
 
-    static ModuleFactors Neutral(PlannedModule module)
+    /// <summary>An expert that saw no token may still get what others did, unscaled.</summary>
+    ModuleFactors Neutral(PlannedModule module)
     {
         var ones = new float[module.Columns];
         ones.AsSpan().Fill(1);
-        return new ModuleFactors(ones, 0, "no token reached it, so its inputs are not scaled");
+        return new ModuleFactors(ones, inputs.Amax(stage, module.Name), "no token reached it, so its inputs are not scaled");
     }
 }
 

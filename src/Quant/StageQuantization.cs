@@ -25,7 +25,7 @@ sealed class StageQuantization
         Plan plan, StageLoader stage, ITensorSource tensors, ObservedInputs inputs, ObservedKeyValues keyValues, ObservedInputs moments)
     {
         (this.plan, this.stage, this.tensors, this.inputs, this.keyValues) = (plan, stage, tensors, inputs, keyValues);
-        equalisation = new StageEqualisation(plan, tensors, inputs, moments);
+        equalisation = new StageEqualisation(plan, stage, tensors, inputs, moments);
         rounding = new WeightRounding(plan, stage, tensors, moments, equalisation);
     }
 

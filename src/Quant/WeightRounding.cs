@@ -164,11 +164,11 @@ sealed class WeightRounding(
         plan.Modules.Where(other => module.Group.Contains(other.Name) && other.Scheme is not null);
 
     /// <summary>
-    /// Whether a module and those it is fused with are one block of the format each: then ModelOpt, and who loads it, take their scales
-    /// for those of whole matrices, which agree.
+    /// Whether a module and those it is fused with are one block of the format each: then ModelOpt takes their scales for those of whole
+    /// matrices, which agree. Not so gate and up of an expert, whose scales keep the shape of blocks.
     /// </summary>
     bool SharesOneBlock(PlannedModule module) => plan.Recipe.Algorithm == Algorithm.Max && module.Group.Count > 1
-        && module.Scheme!.Weight is Fp8Blocks && Fused(module).All(other => other.Scheme!.Weight.HasOneScale(other.Rows, other.Columns));
+        && module.Scheme!.Weight is Fp8Blocks && stage.SharingInput(module.Name).Count == 1 && Fused(module).All(other => other.Scheme!.Weight.HasOneScale(other.Rows, other.Columns));
 
     static Tensor Filled(int rows, float amax)
     {

@@ -30,10 +30,13 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const int MostNudges = 12;
 
     /// <summary>
-    /// The rms error of the written codes over that of the simulation: 0.943 to 1.167 measured over 4 to 27 tokens, 1.278 over
-    /// the four tokens left of one NVFP4 recording.
+    /// The rms error of the written codes over that of the simulation: 1.167 measured over 4 to 27 tokens, 1.278 over the four tokens left
+    /// of one NVFP4 recording.
     /// </summary>
     const double LargestRatio = 1.4;
+
+    /// <summary>0.554 measured over the four tokens of the mixture of experts in FP8 blocks, else 0.943.</summary>
+    const double SmallestRatio = 0.5;
 
     /// <summary>
     /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where
@@ -43,7 +46,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     /// </summary>
     static double LargestShare(string model, string preset) => preset switch
     {
-        "fp8_2d_blockwise_weight_only" when model == "vlm" => 1.4, // 1.24: q, k and v are a block each and share a scale in the files only
+        "fp8_2d_blockwise_weight_only" when model != "llama" => 1.4, // 1.24, 1.04: q, k and v are a block each and share a scale in the files only
         "kvonly" or "mxfp8" => 1e-4,              // 1.1e-5
         "int4_blockwise_weight_only" or "int8_weight_only" => 0.07, // 0.053
         "fp8" or "fp8_2d_blockwise_weight_only" => 0.15, // 0.082 and 0.094; 0.125 with a centred cache
@@ -70,9 +73,9 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     }
 
     /// <summary>
-    /// Those whose files say all of how they are simulated. A rotated cache is described like one that is not; its logits are met with
-    /// the recorded scales in <see cref="Runtime.KeyValueVariantTests"/>. Inputs without a calibrated scale are simulated under one scale
-    /// per call, and computed here under one per token.
+    /// Those whose files say all of how they are simulated. A rotated cache is described like one that is not; its logits are met in
+    /// <see cref="ModelOptCacheTests"/>. Inputs without a calibrated scale are simulated under one scale per call, and computed here under
+    /// one per token.
     /// </summary>
     public static TheoryData<string, string> Simulations() =>
         [.. Recordings().Where(row => !row.Data.Item2.EndsWith("_rotate", StringComparison.Ordinal) && row.Data.Item2 != "w4a8_mxfp4_fp8")];
@@ -114,7 +117,7 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         var share = Rms(simulated, written) / error;
         var largest = LargestShare(model, run.Json.GetProperty("preset").GetString()!);
         Assert.True(share <= largest, $"{share:g3} of the quantization error; at most {largest} expected");
-        Assert.InRange(Rms(written, unquantized) / error, 1 / LargestRatio, LargestRatio);
+        Assert.InRange(Rms(written, unquantized) / error, SmallestRatio, LargestRatio);
     }
 
     internal static double Rms(Tensor x, Tensor y) =>

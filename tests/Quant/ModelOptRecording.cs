@@ -31,7 +31,8 @@ sealed class ModelOptRecording : IDisposable
 
     /// <param name="set">The folder of recordings.</param>
     /// <param name="wide">Whether the model is F32, as ModelOpt held it, instead of BF16.</param>
-    public ModelOptRecording(string model, string name, string set = "exports", bool wide = false)
+    /// <param name="recipe">Another recipe than the recorded one.</param>
+    public ModelOptRecording(string model, string name, string set = "exports", bool wide = false, Recipe? recipe = null)
     {
         this.model = model;
         folder = Repository.Fixture($"modelopt/{set}/{model}");
@@ -41,7 +42,7 @@ sealed class ModelOptRecording : IDisposable
         calibration = SafetensorsFile.Open(Path.Combine(original, "calib.safetensors"));
         json = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(folder, name + ".json")));
         Name = name;
-        Quantize();
+        Quantize(recipe ?? RecordedRecipe.Of(Json));
         Written = QuantizedCheckpoint.Open(output.Path);
     }
 
@@ -95,8 +96,8 @@ sealed class ModelOptRecording : IDisposable
     /// <summary>The same as a whole.</summary>
     public Tensor Recorded(string file, string tensor)
     {
-        var own = Path.Combine(folder, file + ".safetensors");
-        using var kept = SafetensorsFile.Open(File.Exists(own) ? own : Repository.Fixture($"modelopt/exports/{model}/{file}.safetensors"));
+        var sets = (string[])[folder, Repository.Fixture($"modelopt/exports/{model}"), Repository.Fixture($"modelopt/equalised/{model}")];
+        using var kept = SafetensorsFile.Open(sets.Select(set => Path.Combine(set, file + ".safetensors")).First(File.Exists));
         return kept.Load(tensor).Clone();
     }
 
@@ -113,10 +114,10 @@ sealed class ModelOptRecording : IDisposable
     Sample First => new TokenSamples(calibration, calibration.Path).Load(0);
 
     /// <summary>As <c>nibble quantize</c> does it.</summary>
-    void Quantize()
+    void Quantize(Recipe recipe)
     {
         var network = Network(source);
-        var plan = Plan.Create(network, source, RecordedRecipe.Of(Json));
+        var plan = Plan.Create(network, source, recipe);
         Assert.Empty(plan.Problems);
 
         using var writer = CheckpointWriter.Open(output.Path, ModelOptSink.Declare(plan, source, KeyValueBias), new CheckpointOptions());

@@ -52,6 +52,7 @@ static class RecordedRecipe
             "mse" when algorithm.TryGetProperty("fp8_scale_sweep", out var sweep) && sweep.GetBoolean() =>
                 (Algorithm.Max, options with { Scales = ScaleChoice.Sweep }),
             "mse" => (Algorithm.Max, options with { Scales = ScaleChoice.Mse }),
+            "gptq" => (Algorithm.Gptq, options),
             "local_hessian" => (Algorithm.Max, options with { Scales = ScaleChoice.LocalHessian }),
             var other => throw new ArgumentException($"no algorithm for {other}"),
         };
