@@ -138,7 +138,9 @@ public sealed class MatrixTests
         Assert.Contains("warning: vllm does not read mxfp4", CommandRun.Good("verify", folder.In("out")).Error, StringComparison.Ordinal);
         var asked = CommandRun.Of("verify", folder.In("out"), "--target", "vllm");
         Assert.Equal(ExitCode.VerificationFailed, asked.Code);
-        Assert.Contains("algorithm-accepted", Assert.Single(asked.Output.Trim().Split('\n')), StringComparison.Ordinal);
+        var finding = Assert.Single(asked.Output.Trim().Split('\n'));
+        Assert.Contains("algorithm-accepted: expected ", finding, StringComparison.Ordinal);
+        Assert.EndsWith(", found mxfp4", finding, StringComparison.Ordinal);
         foreach (var verb in (string[])["plan", "quantize"])
             CommandRun.Refused(ExitCode.BadInput, ["--target sglang", "mxfp4"],
                 verb, Models.Text, "--format", "mxfp4", "--target", "sglang", "-o", folder.In("asked"));
