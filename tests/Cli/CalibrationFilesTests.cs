@@ -49,6 +49,27 @@ public sealed class CalibrationFilesTests : IDisposable
     }
 
     [Fact]
+    public void Every_list_of_a_folder()
+    {
+        Directory.CreateDirectory(folder.In("data"));
+        File.WriteAllText(folder.In("data/b.jsonl"), """{"text": "14 16 18 20"}""");
+        File.WriteAllLines(folder.In("data/a.jsonl"), ["""{"text": "Tom draws a ring."}""", """{"text": "20 18"}"""]);
+        File.WriteAllText(folder.In("data/notes.txt"), "not a sample, for there are lists");
+        Assert.Equal(3, Report(Models.Text, folder.In("data")).GetProperty("samples").GetInt32());
+    }
+
+    [Fact]
+    public void Another_picture_is_other_data()
+    {
+        File.Copy(Path.Combine(Models.Vision, "eval/001.png"), folder.In("p.png"));
+        File.WriteAllText(folder.In("data.jsonl"), """{"image": "p.png", "question": "what do you see?", "answer": "a ring"}""");
+        string[] command = ["quantize", Models.Vision, "--format", "fp8", "--calibration", folder.In("data.jsonl"), "-o", folder.In("out")];
+        Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancellationToken(true), command).Code);
+        File.Copy(Path.Combine(Models.Vision, "eval/002.png"), folder.In("p.png"), overwrite: true);
+        CommandRun.Refused(ExitCode.BadInput, ["cannot go on: data was '"], command);
+    }
+
+    [Fact]
     public void Tokens_as_tensors()
     {
         Models.WriteTensors(folder.In("tokens.safetensors"), new()
@@ -59,6 +80,8 @@ public sealed class CalibrationFilesTests : IDisposable
         var report = Report(Models.Text, folder.In("tokens.safetensors"));
         Assert.Equal(3, report.GetProperty("samples").GetInt32());
         Assert.Equal(8, report.GetProperty("text_tokens").GetInt64());
+        report = Report(Models.Text, folder.In("tokens.safetensors"), "--samples", "2");
+        Assert.Equal((2, 6), (report.GetProperty("samples").GetInt32(), report.GetProperty("text_tokens").GetInt64()));
     }
 
     [Theory]
@@ -103,6 +126,7 @@ public sealed class CalibrationFilesTests : IDisposable
     {
         File.WriteAllText(folder.In("data.jsonl"), content);
         Refused(ExitCode.BadInput, Models.Vision, folder.In("data.jsonl"), folder.In("data.jsonl"), told);
+        Assert.False(Directory.Exists(folder.In("out"))); // before anything was written
     }
 
     [Fact]
