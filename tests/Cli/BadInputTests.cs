@@ -137,8 +137,11 @@ public sealed class BadInputTests : IDisposable
         var model = Broken();
         var before = File.ReadAllBytes(folder.In("model/model.safetensors"));
         foreach (var name in (string[])["model", "model/", "model/../model"])
+        {
             CommandRun.Refused(ExitCode.BadInput, ["the folder the model is read from"],
                 "quantize", model, "--format", "int8_wo", "-o", folder.In(name), "--overwrite");
+            CommandRun.Refused(ExitCode.BadInput, ["the folder the model is read from"], "plan", model, "--format", "int8_wo", "-o", folder.In(name));
+        }
         Assert.Equal(before, File.ReadAllBytes(folder.In("model/model.safetensors")));
     }
 
