@@ -70,6 +70,15 @@ public sealed class CalibrationFilesTests : IDisposable
     }
 
     [Fact]
+    public void Another_number_of_samples_is_other_data()
+    {
+        File.WriteAllLines(folder.In("data.jsonl"), ["""{"text": "14 16 18 20"}""", """{"text": "20 18"}"""]);
+        string[] command = ["quantize", Models.Text, "--format", "fp8", "--calibration", folder.In("data.jsonl"), "-o", folder.In("out"), "--samples"];
+        Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancellationToken(true), [.. command, "1"]).Code);
+        CommandRun.Refused(ExitCode.BadInput, ["cannot go on: data was '"], [.. command, "2"]);
+    }
+
+    [Fact]
     public void Tokens_as_tensors()
     {
         Models.WriteTensors(folder.In("tokens.safetensors"), new()
@@ -113,6 +122,13 @@ public sealed class CalibrationFilesTests : IDisposable
             ["image_grid_thw.0"] = Models.Integers([1, 4, 4], 1, 3),
         });
         Refused(ExitCode.BadInput, Models.Vision, folder.In("c.safetensors"), "c.safetensors", "image_grid_thw.0", "16 patches");
+        Models.WriteTensors(folder.In("d.safetensors"), new()
+        {
+            ["input_ids.0"] = Models.Integers([508, 510, 510, 510, 510, 509], 1, 6),
+            ["pixel_values.0"] = Tensor.Zeros(20, 1176),
+            ["image_grid_thw.0"] = Models.Integers([1, 4, 4], 1, 3),
+        });
+        Refused(ExitCode.BadInput, Models.Vision, folder.In("d.safetensors"), "d.safetensors", "16 patches", "[20, 1176]");
     }
 
     [Theory]

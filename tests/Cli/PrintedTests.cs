@@ -37,6 +37,7 @@ public sealed class PrintedTests(PrintedTests.Made made) : IClassFixture<Printed
     {
         var done = CommandRun.Good(["quantize", Models.Vision, "--overwrite", "--json", "-o", folder.In("out"), .. Made.Recipe]).JsonLines()[^1];
         Fields(done, "event output bytes_before bytes_after seconds peak_bytes weight_error text_error vision_error findings");
+        Assert.Equal("done", done.GetProperty("event").GetString());
         foreach (var field in (string[])["bytes_before", "bytes_after"])
             Assert.Equal(made.Report.GetProperty(field).GetInt64(), done.GetProperty(field).GetInt64());
         foreach (var field in (string[])["weight_error", "text_error", "vision_error"])
