@@ -164,7 +164,7 @@ public sealed class AutoTests : IDisposable
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {\"fp8\": 1e999}}]}", "sensitivities.json")]
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {}}, " +
         "{\"name\": \"a\", \"modules\": [], \"scores\": {}}]}", "more than once")]
-    [InlineData("{\"method\": \"kl\", \"model\": \"x\", \"groups\": []}", "another model")]
+    [InlineData("{\"method\": \"kl\", \"model\": \"x\", \"groups\": []}", "the scores were taken of another model than")]
     public void Damaged_scores_are_refused(string text, string told)
     {
         File.WriteAllText(folder.In("sensitivities.json"), text);
