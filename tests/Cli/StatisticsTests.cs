@@ -267,6 +267,8 @@ public sealed class StatisticsTests : IDisposable
         Assert.Equal(3, attention.GetProperty("modules").GetArrayLength());
         Assert.True(attention.GetProperty("text_tokens").GetInt64() > 0 && attention.GetProperty("vision_tokens").GetInt64() > 0);
         Assert.NotEqual(attention.GetProperty("text_amax").GetSingle(), attention.GetProperty("vision_amax").GetSingle());
+        foreach (var field in (string[])["text_tokens", "vision_tokens"]) // of the language model, not of the tower, which sees patches
+            Assert.Equal(attention.GetProperty(field).GetInt64(), shown.GetProperty("shards")[0].GetProperty(field).GetInt64());
         Assert.Equal(["amax", "channels"], attention.GetProperty("statistics").EnumerateArray().Select(name => name.GetString()!));
         Assert.Equal(4, shown.GetProperty("caches").GetArrayLength());
         var table = CommandRun.Good("stats", "show", folder.In("stats")).Output;
