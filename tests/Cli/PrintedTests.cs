@@ -267,7 +267,8 @@ public sealed class PrintedTests(PrintedTests.Made made) : IClassFixture<Printed
     static IEnumerable<string> FirstWords(string text) => text.Split('\n', StringSplitOptions.RemoveEmptyEntries).Select(line => line.Split(' ')[0]);
 
     /// <summary>Cells of the first line of a table that begins with this cell.</summary>
-    static string[] Row(string text, string first) => text.Split('\n').Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
+    static string[] Row(string text, string first) => text.Split('\n')
+        .Select(line => line.Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries))
         .First(cells => cells.Length > 0 && cells[0] == first);
 
     static void Told(string text, params string[] parts)
