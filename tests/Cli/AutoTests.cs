@@ -1,6 +1,7 @@
 using System.Globalization;
 using System.Text.Json;
 using Nibble.Cli;
+using Nibble.Cli.Output;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Cli;
@@ -63,6 +64,28 @@ public sealed class AutoTests : IDisposable
     }
 
     [Fact]
+    public void The_choice_is_shown_with_the_sizes_around_it()
+    {
+        string[] command = ["auto", Models.Text, "--formats", "nvfp4,fp8", "--effective-bits", "6", "--samples", "2", "--plan-only", "--kv", "fp8",
+            "--scores", folder.In("s.json"), "--recipe-out", folder.In("recipe.yaml")];
+        var chosen = CommandRun.Good([.. command, "--json"]).JsonLines()[^1];
+        Assert.Equal("event method effective_bits bytes score lower_bound groups front", string.Join(' ', chosen.EnumerateObject().Select(field => field.Name)));
+        Assert.Equal("name scope modules format score", string.Join(' ', chosen.GetProperty("groups")[0].EnumerateObject().Select(field => field.Name)));
+        Assert.Contains("\nkv: fp8\n", File.ReadAllText(folder.In("recipe.yaml")), StringComparison.Ordinal);
+        var text = CommandRun.Good(command).Output;
+        foreach (var format in chosen.GetProperty("groups").EnumerateArray().GroupBy(group => group.GetProperty("format").GetString()!))
+            Assert.Contains($"{(format.Key == "skip" ? "left as it is" : format.Key),-12} {format.Sum(group => group.GetProperty("modules").GetArrayLength())} modules: ",
+                text, StringComparison.Ordinal);
+        foreach (var line in (string[])[$"bits         {Units.Number(chosen.GetProperty("effective_bits").GetDouble())} effective",
+            $"size         {Units.Bytes(chosen.GetProperty("bytes").GetInt64())} at most",
+            $"damage       {Units.Number(chosen.GetProperty("score").GetDouble())} (gradient score, 2 samples), proven to be the least within the limit"])
+            Assert.Contains(line, text, StringComparison.Ordinal);
+        var last = chosen.GetProperty("front")[chosen.GetProperty("front").GetArrayLength() - 1];
+        Assert.Equal(["16", Units.Bytes(last.GetProperty("bytes").GetInt64()), "0"],
+            text.TrimEnd().Split('\n')[^1].Split("  ", StringSplitOptions.RemoveEmptyEntries | StringSplitOptions.TrimEntries));
+    }
+
+    [Fact]
     public void An_interrupted_search_finds_its_scores()
     {
         string[] command = ["auto", Models.Text, "--formats", "nvfp4,fp8", "--effective-bits", "6", "--samples", "2", "--plan-only",
@@ -93,6 +116,8 @@ public sealed class AutoTests : IDisposable
         {
             var chosen = CommandRun.Good(["auto", Models.Vision, "--formats", "nvfp4,fp8", "--scope", "language", "vision", "--scope-bits", "vision=8",
                 .. limit, "--samples", "2", "--plan-only", "--json"]).JsonLines()[^1];
+            Assert.Equal(["language", "vision"],
+                chosen.GetProperty("groups").EnumerateArray().Select(group => group.GetProperty("scope").GetString()!).Distinct().Order());
             foreach (var group in chosen.GetProperty("groups").EnumerateArray())
                 Assert.Equal(group.GetProperty("scope").GetString() == "vision" ? "fp8" : "skip", group.GetProperty("format").GetString());
         }
@@ -139,7 +164,7 @@ public sealed class AutoTests : IDisposable
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {\"fp8\": 1e999}}]}", "sensitivities.json")]
     [InlineData("{\"method\": \"kl\", \"groups\": [{\"name\": \"a\", \"modules\": [], \"scores\": {}}, " +
         "{\"name\": \"a\", \"modules\": [], \"scores\": {}}]}", "more than once")]
-    [InlineData("{\"method\": \"kl\", \"model\": \"x\", \"groups\": []}", "another model")]
+    [InlineData("{\"method\": \"kl\", \"model\": \"x\", \"groups\": []}", "the scores were taken of another model than")]
     public void Damaged_scores_are_refused(string text, string told)
     {
         File.WriteAllText(folder.In("sensitivities.json"), text);

@@ -108,7 +108,30 @@ public sealed class BadInputTests : IDisposable
         File.WriteAllText(folder.In("model/config.json"), "{ \"model_type\": \"no_such_model\" }");
         Refused(model, "int8_wo", "no_such_model", "qwen2_5_vl");
         File.Delete(folder.In("model/config.json"));
-        Refused(model, "int8_wo", "config.json");
+        Refused(model, "int8_wo", "config.json", "a model folder needs it");
+    }
+
+    /// <summary>A Hadamard matrix has a power of two of rows; here are heads of 24.</summary>
+    [Fact]
+    public void Heads_that_cannot_be_rotated_are_refused()
+    {
+        var layer = "model.layers.0.";
+        var tensors = new Dictionary<string, Tensor> { ["model.embed_tokens.weight"] = Tensor.Zeros(8, 24), ["model.norm.weight"] = Tensor.Zeros(24) };
+        foreach (var (name, rows, columns) in ((string, int, int)[])[("self_attn.q_proj", 24, 24), ("self_attn.k_proj", 24, 24), ("self_attn.v_proj", 24, 24),
+            ("self_attn.o_proj", 24, 24), ("mlp.gate_proj", 32, 24), ("mlp.up_proj", 32, 24), ("mlp.down_proj", 24, 32)])
+            tensors[$"{layer}{name}.weight"] = Tensor.Zeros(rows, columns);
+        foreach (var norm in (string[])["input_layernorm", "post_attention_layernorm"])
+            tensors[$"{layer}{norm}.weight"] = Tensor.Zeros(24);
+        Directory.CreateDirectory(folder.In("narrow"));
+        Models.WriteTensors(folder.In("narrow/model.safetensors"), tensors);
+        File.WriteAllText(folder.In("narrow/config.json"), """
+            {"model_type": "llama", "hidden_size": 24, "intermediate_size": 32, "num_hidden_layers": 1, "num_attention_heads": 1,
+             "num_key_value_heads": 1, "rms_norm_eps": 1e-5, "rope_theta": 10000.0, "vocab_size": 8, "tie_word_embeddings": true,
+             "max_position_embeddings": 64}
+            """);
+        var run = CommandRun.Of("plan", folder.In("narrow"), "--format", "int8_wo", "--kv", "nvfp4_rotate");
+        Assert.Equal(ExitCode.BadInput, run.Code);
+        Assert.Contains("power of two; here it is 24", run.Error, StringComparison.Ordinal);
     }
 
     [Fact]
@@ -137,8 +160,11 @@ public sealed class BadInputTests : IDisposable
         var model = Broken();
         var before = File.ReadAllBytes(folder.In("model/model.safetensors"));
         foreach (var name in (string[])["model", "model/", "model/../model"])
+        {
             CommandRun.Refused(ExitCode.BadInput, ["the folder the model is read from"],
                 "quantize", model, "--format", "int8_wo", "-o", folder.In(name), "--overwrite");
+            CommandRun.Refused(ExitCode.BadInput, ["the folder the model is read from"], "plan", model, "--format", "int8_wo", "-o", folder.In(name));
+        }
         Assert.Equal(before, File.ReadAllBytes(folder.In("model/model.safetensors")));
     }
 

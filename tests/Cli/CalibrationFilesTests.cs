@@ -49,6 +49,36 @@ public sealed class CalibrationFilesTests : IDisposable
     }
 
     [Fact]
+    public void Every_list_of_a_folder()
+    {
+        Directory.CreateDirectory(folder.In("data"));
+        File.WriteAllText(folder.In("data/b.jsonl"), """{"text": "14 16 18 20"}""");
+        File.WriteAllLines(folder.In("data/a.jsonl"), ["""{"text": "Tom draws a ring."}""", """{"text": "20 18"}"""]);
+        File.WriteAllText(folder.In("data/notes.txt"), "not a sample, for there are lists");
+        Assert.Equal(3, Report(Models.Text, folder.In("data")).GetProperty("samples").GetInt32());
+    }
+
+    [Fact]
+    public void Another_picture_is_other_data()
+    {
+        File.Copy(Path.Combine(Models.Vision, "eval/001.png"), folder.In("p.png"));
+        File.WriteAllText(folder.In("data.jsonl"), """{"image": "p.png", "question": "what do you see?", "answer": "a ring"}""");
+        string[] command = ["quantize", Models.Vision, "--format", "fp8", "--calibration", folder.In("data.jsonl"), "-o", folder.In("out")];
+        Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancellationToken(true), command).Code);
+        File.Copy(Path.Combine(Models.Vision, "eval/002.png"), folder.In("p.png"), overwrite: true);
+        CommandRun.Refused(ExitCode.BadInput, ["cannot go on: data was '"], command);
+    }
+
+    [Fact]
+    public void Another_number_of_samples_is_other_data()
+    {
+        File.WriteAllLines(folder.In("data.jsonl"), ["""{"text": "14 16 18 20"}""", """{"text": "20 18"}"""]);
+        string[] command = ["quantize", Models.Text, "--format", "fp8", "--calibration", folder.In("data.jsonl"), "-o", folder.In("out"), "--samples"];
+        Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancellationToken(true), [.. command, "1"]).Code);
+        CommandRun.Refused(ExitCode.BadInput, ["cannot go on: data was '"], [.. command, "2"]);
+    }
+
+    [Fact]
     public void Tokens_as_tensors()
     {
         Models.WriteTensors(folder.In("tokens.safetensors"), new()
@@ -59,6 +89,8 @@ public sealed class CalibrationFilesTests : IDisposable
         var report = Report(Models.Text, folder.In("tokens.safetensors"));
         Assert.Equal(3, report.GetProperty("samples").GetInt32());
         Assert.Equal(8, report.GetProperty("text_tokens").GetInt64());
+        report = Report(Models.Text, folder.In("tokens.safetensors"), "--samples", "2");
+        Assert.Equal((2, 6), (report.GetProperty("samples").GetInt32(), report.GetProperty("text_tokens").GetInt64()));
     }
 
     [Theory]
@@ -90,6 +122,13 @@ public sealed class CalibrationFilesTests : IDisposable
             ["image_grid_thw.0"] = Models.Integers([1, 4, 4], 1, 3),
         });
         Refused(ExitCode.BadInput, Models.Vision, folder.In("c.safetensors"), "c.safetensors", "image_grid_thw.0", "16 patches");
+        Models.WriteTensors(folder.In("d.safetensors"), new()
+        {
+            ["input_ids.0"] = Models.Integers([508, 510, 510, 510, 510, 509], 1, 6),
+            ["pixel_values.0"] = Tensor.Zeros(20, 1176),
+            ["image_grid_thw.0"] = Models.Integers([1, 4, 4], 1, 3),
+        });
+        Refused(ExitCode.BadInput, Models.Vision, folder.In("d.safetensors"), "d.safetensors", "16 patches", "[20, 1176]");
     }
 
     [Theory]
@@ -103,6 +142,7 @@ public sealed class CalibrationFilesTests : IDisposable
     {
         File.WriteAllText(folder.In("data.jsonl"), content);
         Refused(ExitCode.BadInput, Models.Vision, folder.In("data.jsonl"), folder.In("data.jsonl"), told);
+        Assert.False(Directory.Exists(folder.In("out"))); // before anything was written
     }
 
     [Fact]

@@ -58,6 +58,17 @@ public sealed class ExpertsTests
             report.RootElement.GetProperty("kept_modules").EnumerateArray().Select(name => name.GetString()));
     }
 
+    [Fact]
+    public void Experts_too_few_tokens_reached_are_said_to_be_rounded_to_nearest()
+    {
+        using var folder = new TemporaryFolder();
+        Directory.CreateDirectory(folder.Path);
+        Models.WriteTensors(folder.In("one.safetensors"), new() { ["input_ids.0"] = Models.Integers([5], 1, 1) });
+        var run = CommandRun.Good("quantize", model, "--format", "int4", "--algorithm", "gptq", "--calibration", folder.In("one.safetensors"),
+            "-o", folder.In("out"));
+        Assert.Contains("modules were rounded to nearest instead, like ", run.Error, StringComparison.Ordinal);
+    }
+
     /// <summary>The largest difference of a logit, logits reaching 15: 0.10, 1.2, 2.0 and below 2 measured.</summary>
     [Theory]
     [InlineData("int8_wo", 0.2)]

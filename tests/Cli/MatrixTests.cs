@@ -1,4 +1,5 @@
 using Nibble.Cli;
+using Nibble.Export.Safetensors;
 using Nibble.Quant.Formats;
 using Nibble.Quant.Planning;
 using Nibble.Tests.Support;
@@ -90,6 +91,11 @@ public sealed class MatrixTests
         using var folder = new TemporaryFolder();
         CommandRun.Good(["quantize", Models.Vision, "--algorithm", "gptq", "--kv", "fp8", "--samples", "2", "-o", folder.In("out"), .. choice]);
         CommandRun.Good("eval", folder.In("out"), "--against", Models.Vision, "--limit", "1");
+        using var written = SafetensorsFile.Open(folder.In("out/model.safetensors"));
+        var scales = written.Tensors.Where(tensor => tensor.Name.EndsWith(".k_scale", StringComparison.Ordinal)
+            || tensor.Name.EndsWith(".v_scale", StringComparison.Ordinal)).Select(tensor => written.Load(tensor.Name).Span<float>()[0]).ToList();
+        Assert.Equal(2 * 4, scales.Count);
+        Assert.All(scales, scale => Assert.InRange(scale, 1f / 448, 30f / 448)); // largest keys and values of 1 to 30; 1 is the scale of no token
     }
 
     [Fact]
@@ -138,10 +144,16 @@ public sealed class MatrixTests
         Assert.Contains("warning: vllm does not read mxfp4", CommandRun.Good("verify", folder.In("out")).Error, StringComparison.Ordinal);
         var asked = CommandRun.Of("verify", folder.In("out"), "--target", "vllm");
         Assert.Equal(ExitCode.VerificationFailed, asked.Code);
-        Assert.Contains("algorithm-accepted", Assert.Single(asked.Output.Trim().Split('\n')), StringComparison.Ordinal);
+        var finding = Assert.Single(asked.Output.Trim().Split('\n'));
+        Assert.Contains("algorithm-accepted: expected ", finding, StringComparison.Ordinal);
+        Assert.EndsWith(", found mxfp4", finding, StringComparison.Ordinal);
         foreach (var verb in (string[])["plan", "quantize"])
             CommandRun.Refused(ExitCode.BadInput, ["--target sglang", "mxfp4"],
                 verb, Models.Text, "--format", "mxfp4", "--target", "sglang", "-o", folder.In("asked"));
+        CommandRun.Good("plan", Models.Text, "--format", "w4a16_nvfp4", "--target", "vllm");
+        CommandRun.Refused(ExitCode.BadInput, ["--target sglang", "W4A16_NVFP4"], "plan", Models.Text, "--format", "w4a16_nvfp4", "--target", "sglang");
+        CommandRun.Good("plan", Models.Text, "--format", "int8_wo", "--target", "trtllm");
+        CommandRun.Refused(ExitCode.BadInput, ["--target trtllm", "MXFP8"], "plan", Models.Text, "--format", "mxfp8", "--target", "trtllm");
         Assert.False(Directory.Exists(folder.In("asked")));
     }
 }

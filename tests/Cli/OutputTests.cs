@@ -89,6 +89,25 @@ public sealed class OutputTests
     [InlineData("2k", 2048)]
     public void Sizes_are_read(string text, long bytes) => Assert.Equal(bytes, Units.ParseBytes(text, "--size"));
 
+    [Fact]
+    public void Numbers_are_written_for_people()
+    {
+        Assert.Equal(["0 B", "1023 B", "1.0 KiB", "1.5 MiB", "3.0 GiB", "2048.0 TiB"],
+            new[] { 0, 1023, 1024, 3L << 19, 3L << 30, 1L << 51 }.Select(Units.Bytes));
+        Assert.Equal(["0.0s", "59.9s", "1m 05s", "1h 04m", "30h 00m"],
+            new[] { 0, 59.9, 65, 3840, 108_000 }.Select(seconds => Units.Time(TimeSpan.FromSeconds(seconds))));
+        Assert.Equal(["0", "0.0012", "9.876e-4", "12.3457", "1.234e+5"], new[] { 0, 0.0012, 9.876e-4, 12.34567, 123_400 }.Select(Units.Number));
+        Assert.Equal(["0 %", "12.35 %", "100 %"], new[] { 0, 0.12345, 1 }.Select(Units.Percent));
+    }
+
+    [Fact]
+    public void Tables_have_columns_as_wide_as_their_widest_cell_and_numbers_to_the_right()
+    {
+        var (terminal, output, _) = Terminal(false, false);
+        terminal.Table(["name", "n", "x"], [["a", "7", "yes"], ["longer", "123", "no"], ["b", "–", ""]]);
+        Assert.Equal("name      n  x\na         7  yes\nlonger  123  no\nb         –\n", output.ToString().ReplaceLineEndings("\n"));
+    }
+
     [Theory]
     [InlineData("")]
     [InlineData("MiB")]

@@ -1,4 +1,9 @@
 using Nibble.Cli;
+using Nibble.Cli.Commands;
+using Nibble.Cli.Recipes;
+using Nibble.Models;
+using Nibble.Quant.Formats;
+using Nibble.Quant.Planning;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Cli;
@@ -73,6 +78,61 @@ public sealed class RecipeFileTests
     [Fact]
     public void Fused_modules_need_one_format() =>
         Plan("rules: [{format: int8_wo}, {modules: '*.q_proj', format: skip}]", ExitCode.BadInput, "q_proj", "k_proj", "one scheme");
+
+    /// <summary>Every setting reaches the recipe, from a file as from options.</summary>
+    [Theory]
+    [InlineData("int4", "awq", "awq_step", "0.5")]
+    [InlineData("int4", "awq", "awq", "full")]
+    [InlineData("nvfp4", "svdquant", "rank", "8")]
+    [InlineData("int8", "smoothquant", "smoothquant_alpha", "0.25")]
+    [InlineData("int8", "smoothquant", "smoothquant_alpha", "auto")]
+    [InlineData("nvfp4", "max", "scales", "four-over-six")]
+    [InlineData("fp8", "rtn", "range", "percentile:99.5")]
+    public void A_setting_is_part_of_the_recipe(string format, string algorithm, string name, string value)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.In("recipe.yaml"), $"algorithm: {algorithm}\n{name}: {value}\nkv: nvfp4\nrules: [{{scope: language, format: {format}}}]");
+        var settings = new AlgorithmSettings();
+        settings.Set("algorithm", algorithm);
+        settings.Set(name, value);
+        var recipe = CommonOptions.Uniform(format, "nvfp4", [], ["*.k_proj"], settings);
+        foreach (var described in (string[])[RecipeFile.Read(folder.In("recipe.yaml")).Describe(), recipe.Describe()])
+        {
+            Assert.Contains($"algorithm={algorithm}; {name}={value}; kv=nvfp4", described, StringComparison.Ordinal);
+            Assert.Contains($"language:*={format}; ", described, StringComparison.Ordinal);
+        }
+        Assert.Contains("*.k_proj=skip", recipe.Describe(), StringComparison.Ordinal);
+    }
+
+    [Theory]
+    [InlineData("preset: best\nrules: [{format: int4}]", Algorithm.Best)]
+    [InlineData("preset: balanced\nrules: [{format: int8}]", Algorithm.SmoothQuant)]
+    [InlineData("preset: fast\nrules: [{format: int4}]", Algorithm.Max)]
+    [InlineData("rules: [{format: int4_awq}]", Algorithm.Awq)]
+    [InlineData("rules: [{format: int4}]", Algorithm.Max)]
+    public void A_preset_or_a_format_chooses_the_algorithm(string yaml, Algorithm algorithm)
+    {
+        using var folder = new TemporaryFolder();
+        File.WriteAllText(folder.In("recipe.yaml"), yaml);
+        Assert.Equal(algorithm, RecipeFile.Read(folder.In("recipe.yaml")).Algorithm);
+    }
+
+    [Fact]
+    public void What_is_written_as_a_recipe_is_read_as_the_same_one()
+    {
+        using var folder = new TemporaryFolder();
+        var recipe = new Recipe([.. Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)),
+            new Rule(new Glob("*"), Schemes.Find("nvfp4"), Scope.Language), new Rule(new Glob("*"), Schemes.Find("fp8"), Scope.Vision),
+            .. Recipe.NeverByDefault.Select(pattern => new Rule(new Glob(pattern), null)),
+            new Rule(new Glob("it's.*"), null), new Rule(new Glob("model.layers.1.*"), Schemes.Find("fp8"))],
+            KeyValues: Schemes.FindKeyValues("fp8"));
+        File.WriteAllText(folder.In("recipe.yaml"), RecipeText.Write(recipe, "made by hand"));
+        foreach (var scope in Enum.GetValues<Scope>())
+            foreach (var module in (string[])["lm_head", "it's.one", "model.layers.1.mlp", "model.layers.2.mlp"])
+                Assert.Equal(recipe.Deciding(module, scope)?.Scheme, RecipeFile.Read(folder.In("recipe.yaml")).Deciding(module, scope)?.Scheme);
+        Assert.Equal("fp8", RecipeFile.Read(folder.In("recipe.yaml")).KeyValues?.Name);
+        Assert.StartsWith("# made by hand\nalgorithm: max\n", RecipeText.Write(recipe, "made by hand"), StringComparison.Ordinal);
+    }
 
     [Fact]
     public void A_recipe_and_a_format_exclude_each_other()

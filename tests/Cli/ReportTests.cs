@@ -1,5 +1,6 @@
 using System.Diagnostics;
 using System.Text.Json;
+using Nibble.Cli.Output;
 using Nibble.Tests.Support;
 
 namespace Nibble.Tests.Cli;
@@ -54,8 +55,24 @@ public sealed class ReportTests : IDisposable
         Assert.Contains("nibble quantize shapes-vlm --format nvfp4 --kv fp8 --exclude '*.layers.0.*' --samples 4 --output out\n", card, StringComparison.Ordinal);
         Assert.Contains("4 samples of calib.jsonl", card, StringComparison.Ordinal);
         Assert.Contains("| nvfp4 | 21 |", card, StringComparison.Ordinal);
+        Assert.Contains("- Cached keys and values: fp8\n", card, StringComparison.Ordinal);
+        using var report = JsonDocument.Parse(File.ReadAllBytes(Path.Combine(Output, "report.json")));
+        Assert.Contains($"| {Mean("weight_error")} | {Mean("text_error")} | {Mean("vision_error")} |\n", card, StringComparison.Ordinal);
         Assert.DoesNotContain(Repository.Root, card, StringComparison.Ordinal);
         Assert.DoesNotContain("\r", card, StringComparison.Ordinal);
+
+        string Mean(string field) => Units.Number(report.RootElement.GetProperty("stages").EnumerateArray()
+            .SelectMany(stage => stage.GetProperty("modules").EnumerateArray()).Average(module => module.GetProperty(field).GetDouble()));
+    }
+
+    [Fact]
+    public void Nothing_of_a_name_is_markup_in_the_model_card()
+    {
+        Models.WriteVision(folder.In("a_b*c"));
+        CommandRun.Good("quantize", folder.In("a_b*c"), "--format", "int8_wo", "-o", folder.In("plain"));
+        var card = File.ReadAllText(folder.In("plain/README.md"));
+        Assert.Contains("base_model: \"a_b*c\"", card, StringComparison.Ordinal);
+        Assert.Contains("# a\\_b\\*c, quantized\n", card, StringComparison.Ordinal);
     }
 
     [Fact]

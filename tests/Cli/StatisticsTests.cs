@@ -95,6 +95,7 @@ public sealed class StatisticsTests : IDisposable
     [InlineData("--format nvfp4")]
     [InlineData("--format fp8 --range percentile:99")]
     [InlineData("--format fp8 --algorithm gptq")]
+    [InlineData("--format nvfp4 --algorithm gptq")]
     public void Experts_are_calibrated_one_by_one(string words)
     {
         var model = Repository.Fixture("modelopt/models/moe");
@@ -106,9 +107,23 @@ public sealed class StatisticsTests : IDisposable
         Assert.True(groups.Select(group => group.GetProperty("text_tokens").GetInt64()).Distinct().Count() > 1);
         CommandRun.Good(["quantize", model, .. recipe, "--stats", folder.In("stats"), "-o", folder.In("stored")]);
         if (recipe.Contains("gptq"))
+        {
+            GateAndUpShareAScale(folder.In("stored/model.safetensors"), recipe.Contains("fp8") ? "weight_scale" : "weight_scale_2");
             return; // a run over data rounds on other inputs
+        }
         CommandRun.Good(["quantize", model, .. recipe, .. data, "-o", folder.In("direct")]);
         Assert.Equal(File.ReadAllBytes(folder.In("direct/model.safetensors")), File.ReadAllBytes(folder.In("stored/model.safetensors")));
+    }
+
+    /// <summary>Runtimes hold gate and up of an expert in one matrix; every expert has a scale of its own.</summary>
+    static void GateAndUpShareAScale(string path, string name)
+    {
+        using var file = SafetensorsFile.Open(path);
+        float Scale(int expert, string module) => file.Load($"model.layers.0.mlp.experts.{expert}.{module}.{name}").Span<float>()[0];
+        for (var expert = 0; expert < 4; expert++)
+            Assert.Equal(Scale(expert, "gate_proj"), Scale(expert, "up_proj"));
+        Assert.Equal(4, Enumerable.Range(0, 4).Select(expert => Scale(expert, "gate_proj")).Distinct().Count());
+        Assert.NotEqual(Scale(0, "gate_proj"), Scale(0, "down_proj"));
     }
 
     [Fact]
@@ -252,6 +267,8 @@ public sealed class StatisticsTests : IDisposable
         Assert.Equal(3, attention.GetProperty("modules").GetArrayLength());
         Assert.True(attention.GetProperty("text_tokens").GetInt64() > 0 && attention.GetProperty("vision_tokens").GetInt64() > 0);
         Assert.NotEqual(attention.GetProperty("text_amax").GetSingle(), attention.GetProperty("vision_amax").GetSingle());
+        foreach (var field in (string[])["text_tokens", "vision_tokens"]) // of the language model, not of the tower, which sees patches
+            Assert.Equal(attention.GetProperty(field).GetInt64(), shown.GetProperty("shards")[0].GetProperty(field).GetInt64());
         Assert.Equal(["amax", "channels"], attention.GetProperty("statistics").EnumerateArray().Select(name => name.GetString()!));
         Assert.Equal(4, shown.GetProperty("caches").GetArrayLength());
         var table = CommandRun.Good("stats", "show", folder.In("stats")).Output;
@@ -284,6 +301,8 @@ public sealed class StatisticsTests : IDisposable
 
         CommandRun.Refused(ExitCode.Usage, ["another model, other data or other statistics"], [.. command, "--statistics", "amax"]);
         Assert.Equal(written, File.GetLastWriteTimeUtc(parts.Order().First()));
+        Assert.Equal(ExitCode.Cancelled, CommandRun.Of(new CancelledAfter(folder.In("stats.parts"), parts.Length + 1).Token, command).Code);
+        Assert.Equal(written, File.GetLastWriteTimeUtc(parts.Order().First())); // what was there is not gathered again
         CommandRun.Good(command);
         Assert.Equal(whole, File.ReadAllBytes(folder.In("stats")));
         Assert.False(Directory.Exists(folder.In("stats.parts")));

@@ -103,6 +103,8 @@ public sealed class ExpertsTests
         }
         for (var expert = 0; expert < Experts; expert++)
             Assert.Equal(modules[$"mlp.experts.{expert}.gate_proj"].Weight, modules[$"mlp.experts.{expert}.up_proj"].Weight);
+        Assert.Equal(format == "nvfp4" ? 1 : 3,
+            ((string[])["q_proj", "k_proj", "v_proj"]).Select(name => modules[$"self_attn.{name}"].Weight).Distinct().Count());
     }
 
     static (Dictionary<string, ModuleReport> Reports, Dictionary<string, Scales> Modules, int Tokens) Quantize(

@@ -71,6 +71,20 @@ public sealed class QuantizerTests
         Assert.Equal("finish model.layers.0", sink.Calls[^1]);
     }
 
+    [Fact]
+    public void A_continued_run_counts_what_was_done_and_ends_at_the_whole()
+    {
+        var first = new RecordingSink();
+        Run("llama", first, long.MaxValue, "unused");
+        var again = new RecordingSink { Earlier = new() { ["model.layers.0"] = first.Notes["model.layers.0"] } };
+        var seen = new List<Progress>();
+        Run("llama", again, long.MaxValue, "unused", new Listening(seen));
+        Assert.Equal(7, again.Modules.Count);
+        Assert.Contains(seen, progress => progress is { Resumed: true, Phase: Phase.Quantize, Stage: "model.layers.0" });
+        Assert.Equal(seen.Select(progress => progress.Done), seen.Select(progress => progress.Done).Order());
+        Assert.Equal(1, seen[^1].Done, 1e-9);
+    }
+
     static unsafe bool Released(Nibble.Tensors.Tensor tensor) => tensor.Storage.Pointer is null;
 
     static long Write(string model, long budget, string output)
@@ -113,8 +127,18 @@ public sealed class QuantizerTests
         }
     }
 
+    sealed class Listening(List<Progress> seen) : IProgress<Progress>
+    {
+        public void Report(Progress value) => seen.Add(value);
+    }
+
     sealed class RecordingSink : IQuantizedSink
     {
+        /// <summary>Notes of stages an earlier run finished.</summary>
+        public Dictionary<string, byte[]> Earlier { get; init; } = [];
+
+        public Dictionary<string, byte[]> Notes { get; } = [];
+
         public List<QuantizedModule> Modules { get; } = [];
 
         public List<string> Calls { get; } = [];
@@ -125,7 +149,7 @@ public sealed class QuantizerTests
         /// <summary>The write that fails, counted from 1.</summary>
         public int FailsAt { get; init; }
 
-        public byte[]? FinishedNote(string stage) => null;
+        public byte[]? FinishedNote(string stage) => Earlier.GetValueOrDefault(stage);
 
         public void Write(QuantizedModule module)
         {
@@ -144,6 +168,10 @@ public sealed class QuantizerTests
 
         public Tensor? Read(string tensor) => null;
 
-        public void Finish(string stage, ReadOnlySpan<byte> note) => Calls.Add($"finish {stage}");
+        public void Finish(string stage, ReadOnlySpan<byte> note)
+        {
+            Calls.Add($"finish {stage}");
+            Notes[stage] = note.ToArray();
+        }
     }
 }

@@ -44,6 +44,18 @@ public sealed class SequentialRecordingTests
                 Assert.Equal(alpha, report.Alpha ?? 0, AlphaTolerance);
     }
 
+    /// <summary>The first modules have the same inputs in both runs, so their codes differ only by what rounding those inputs does to the moments.</summary>
+    [Fact]
+    public void Moments_are_those_of_inputs_as_the_format_rounds_them()
+    {
+        var (format, options) = Settings("gptq");
+        new RecordedBlocks().Quantize(format, options, out var plain);
+        new RecordedBlocks().Quantize(format, options, out var rounded, new NvFp4Activation());
+        foreach (var (name, module) in plain.Modules.Where(module => module.Key.Contains("layers.0.self_attn.q_proj", StringComparison.Ordinal)))
+            Assert.NotEqual(module.Weight.Codes.Span<byte>().ToArray(), rounded.Modules[name].Weight.Codes.Span<byte>().ToArray());
+        Assert.Contains(plain.Modules.Keys, name => name.Contains("layers.0.self_attn.q_proj", StringComparison.Ordinal));
+    }
+
     static (WeightFormat Format, CompensationOptions Options) Settings(string method)
     {
         var integers = new IntGroup(3, groupSize: 0, symmetric: false);
@@ -103,9 +115,9 @@ sealed class RecordedBlocks : INetwork
     }
 
     public IReadOnlyList<Nibble.Quant.Reports.StageReport> Quantize(
-        WeightFormat format, CompensationOptions options, out QuantizedInMemory quantized)
+        WeightFormat format, CompensationOptions options, out QuantizedInMemory quantized, ActivationFormat? activation = null)
     {
-        var plan = Plan.Create(this, source, Recipe.Uniform(new Scheme("recorded", format, null), [Scope.Language], [], Algorithm.Best));
+        var plan = Plan.Create(this, source, Recipe.Uniform(new Scheme("recorded", format, activation), [Scope.Language], [], Algorithm.Best));
         quantized = new QuantizedInMemory(source, new DenseModules(source));
         var samples = new SampleList([.. Enumerable.Range(0, 8).Select(index => new Sample(index))]);
         return new Quantizer(this, source, plan, new QuantizerOptions(long.MaxValue, "unused", Compensation: options)).Run(samples, quantized);

@@ -95,6 +95,26 @@ public sealed class SettingsTests
         Assert.All(reports, module => Assert.True(module.WeightError is > 0 and < 0.02));
     }
 
+    /// <summary>Without inputs all count alike: the scales are those of the least error of the weights.</summary>
+    [Theory]
+    [InlineData("w4a16_nvfp4", ScaleChoice.Importance, ScaleChoice.Sweep)]
+    [InlineData("w4a16_nvfp4", ScaleChoice.LocalHessian, ScaleChoice.Sweep)]
+    [InlineData("int8_wo", ScaleChoice.Importance, ScaleChoice.Mse)]
+    public void Scales_chosen_by_inputs_no_token_reached_are_those_of_least_error(string format, ScaleChoice scales, ScaleChoice instead)
+    {
+        var (reports, made) = Run("vlm", Of(scales), textOnly: true);
+        Assert.All(reports, module => Assert.Contains(module.Notes, note => note == "no token reached it, so all inputs count alike"));
+        var expected = Run("vlm", Of(instead), alwaysData: true, textOnly: true).Made;
+        Assert.NotEmpty(made.Modules);
+        Assert.All(made.Modules, module => Assert.Equal(
+            expected.Modules[module.Key].Weight.Codes.Span<byte>().ToArray(), module.Value.Weight.Codes.Span<byte>().ToArray()));
+
+        Recipe Of(ScaleChoice choice) => Recipe.Uniform(Schemes.Find(format), [Scope.Vision], []) with
+        {
+            Options = AlgorithmOptions.Default with { Scales = choice },
+        };
+    }
+
     /// <summary>Factors, changed norms and parts of low rank reach the disk and come back.</summary>
     [Theory]
     [InlineData("int4", Algorithm.Awq)]

@@ -195,6 +195,11 @@ public class ModelOptLayoutTests
         using var checkpoint = QuantizedCheckpoint.Open(folder["out"]);
         Assert.Contains("[256, 8] F8_E4M3 expected; found [256, 7]",
             Assert.Throws<CheckpointException>(() => checkpoint.Linear("model.layers.1.mlp.up_proj")).Message);
+        sample.Tensors["model.layers.1.mlp.up_proj.weight"] = Tensor.Zeros(new Shape(2, 128, 64), DType.U8);
+        sample.Write(folder["deep"]);
+        using var deep = QuantizedCheckpoint.Open(folder["deep"]);
+        Assert.Contains("tensor 'model.layers.1.mlp.up_proj.weight': a matrix expected",
+            Assert.Throws<CheckpointException>(() => deep.Linear("model.layers.1.mlp.up_proj")).Message);
     }
 
     [Theory]
@@ -225,6 +230,16 @@ public class ModelOptLayoutTests
         });
         Assert.Contains(problem, error.Message);
         Assert.Contains("hf_quant_config.json", error.Message);
+    }
+
+    [Fact]
+    public void Settings_that_are_no_object_are_refused()
+    {
+        using var folder = new TemporaryFolder();
+        SampleCheckpoint.Llama("nvfp4", "nvfp4").Write(folder["out"]);
+        File.WriteAllText(folder["out/hf_quant_config.json"], """{"quantization": []}""");
+        var error = Assert.Throws<CheckpointException>(() => QuantizedCheckpoint.Open(folder["out"]));
+        Assert.Contains("hf_quant_config.json: an object of quantization settings expected; found Array", error.Message);
     }
 
     [Fact]

@@ -131,6 +131,7 @@ public class ModelOptSinkTests
         Assert.Equal(ModelOptLayout.KeyValueSpecs("a", format, bias).Select(spec => (spec.Name, spec.Shape)),
             ModelOptLayout.KeyValueTensors(scales).Select(pair => (pair.Name, pair.Tensor.Shape)));
         Assert.Throws<ArgumentException>(() => ModelOptLayout.KeyValueTensors(scales with { ValueBias = null }));
+        Assert.Throws<ArgumentException>(() => ModelOptLayout.KeyValueTensors(scales with { ValueBias = Tensor.Zeros(1, 2, 1, 16) }));
         Assert.Throws<ArgumentException>(() => ModelOptLayout.KeyValueTensors(scales with { KeyScale = 0 }));
     }
 

@@ -110,6 +110,7 @@ public class SafetensorsFileTests
     [InlineData("""{"a":{"dtype":"U8","shape":[1e0],"data_offsets":[0,1]}}""", "integers")]
     [InlineData("""{"a":{"dtype":"U8","shape":[-0,1],"data_offsets":[0,0]}}""", "integers")]
     [InlineData("""{"a":{"dtype":"U8","shape":1,"data_offsets":[0,1]}}""", "array")]
+    [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[1,2]}}""", "should be its first")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]},}""", "JSON")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}} {}""", "JSON")]
     [InlineData("""{"a":{"dtype":"U8","shape":[1],"data_offsets":[0,1]}}//""", "JSON")]

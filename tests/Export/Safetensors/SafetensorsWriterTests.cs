@@ -81,6 +81,20 @@ public class SafetensorsWriterTests
     }
 
     [Fact]
+    public void A_complete_file_takes_no_more()
+    {
+        using var folder = new TemporaryFolder();
+        using (var writer = SafetensorsWriter.Create(folder["a"], Specs))
+        {
+            foreach (var spec in Specs)
+                writer.Write(spec.Name, Filled(spec, 1));
+            writer.Complete();
+        }
+        using var complete = SafetensorsWriter.Reopen(folder["a"], Specs)!;
+        Assert.Contains("already complete", Assert.Throws<CheckpointException>(() => complete.Write(Specs[0].Name, Filled(Specs[0], 1))).Message);
+    }
+
+    [Fact]
     public void A_tensor_that_is_not_as_declared_is_refused()
     {
         using var folder = new TemporaryFolder();

@@ -189,6 +189,17 @@ public class StoredExtrasTests
     }
 
     [Theory]
+    [InlineData("k_proj.k_scale", 0)]
+    [InlineData("v_proj.v_scale", float.NaN)]
+    public void A_cache_scale_that_is_no_positive_number_is_refused(string name, float value)
+    {
+        var sample = Centred("fp8");
+        sample.Tensors[Attention + name].Span<float>()[0] = value;
+        Assert.Contains($"a number above 0 expected; found {value}", Assert.Throws<CheckpointException>(() =>
+            Read(sample, checkpoint => checkpoint.KeyValues(Attention[..^1]))).Message);
+    }
+
+    [Theory]
     [InlineData("fp8_affine", "does not read the biases")]
     [InlineData("nvfp4_rotate", "does not rotate")]
     [InlineData("fp8_cast", null)]

@@ -76,6 +76,14 @@ public sealed class ModalityTests
             Assert.InRange(merged.Rows(modality)!.Rows, 4, 8);
         }
         Assert.Equal(whole.Headroom!.Range(), merged.Headroom!.Range());
+        using LayerStatistics early = Observe([0, 1]), late = Observe([2, 3]); // both have samples of either fold
+        early.Merge(late);
+        foreach (var modality in Enum.GetValues<Modality>())
+            for (var fold = 0; fold < 2; fold++)
+            {
+                Assert.Equal(whole.MomentsOf(modality, fold)!.Tokens, early.MomentsOf(modality, fold)!.Tokens);
+                Close.Scaled(Wide(whole.MomentsOf(modality, fold)!.Sums), early.MomentsOf(modality, fold)!.Sums.Span<float>(), Sum);
+            }
         Assert.Throws<QuantizationException>(() => merged.Merge(new LayerStatistics("m", 11, 8, All)));
     }
 

@@ -52,6 +52,9 @@ public sealed class InputFactorsTests
         Assert.DoesNotContain(plan.Changed, tensor => tensor.Name.Contains("layers.1."));
         Assert.True(plan.Find("model.layers.1.mlp.down_proj").KeepsPreQuantScale);
         Assert.False(plan.Find("model.layers.1.self_attn.q_proj").Scheme!.PreQuantScale);
+        plan = Plan("llama", Recipe.Uniform(Schemes.Find("int4"), [Scope.Language], ["*.1.mlp.up_proj"], Algorithm.Awq));
+        Assert.Single(plan.Problems); // runtimes fuse the two
+        Assert.Null(plan.Find("model.layers.1.mlp.gate_proj").FoldedInto);
     }
 
     /// <summary>k and v have 64 outputs; q, k and v have one A.</summary>

@@ -96,6 +96,7 @@ public class MagnitudeHistogramTests
         var histogram = MagnitudeHistogram.FromTensors("m", tensors);
         Assert.Equal(300, EntropyRange.Of(histogram)); // from 256 on nothing is lost
         Assert.Equal(0, EntropyRange.Of(new MagnitudeHistogram("m")));
+        Assert.Equal([7, 7, 3], EntropyRange.WithoutZeros([100, 7, 3])); // how many are 0 says nothing about the range
     }
 
     [Fact]
