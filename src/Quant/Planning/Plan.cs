@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Algorithms.Rotation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
@@ -87,6 +88,8 @@ public sealed record Plan(
         CheckGroups(modules, problems);
         CheckExperts(network, modules, problems);
         CheckRange(recipe, modules, problems);
+        if (recipe.Rotation == Rotation.Hadamard != source is RotatedSource)
+            problems.Add($"The recipe's rotation is {Words.Of(recipe.Rotation)}, and the checkpoint is {(source is RotatedSource ? "rotated" : "not rotated")}.");
         problems.AddRange(Suitability.Problems(recipe, [.. modules.Select(module => module.Scheme).OfType<Scheme>()]));
 
         modules = InputFactors.Assign(network, source, recipe, modules);
