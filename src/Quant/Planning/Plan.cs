@@ -41,7 +41,7 @@ public sealed record PlannedModule(
 /// <param name="Modules">Every linear module, in running order.</param>
 /// <param name="KeptModules">Names of the modules that stay as they are, embeddings and convolutions included.</param>
 /// <param name="Attentions">Attention modules whose keys and values get scales; empty without a cache format.</param>
-/// <param name="Copied">Tensors that are copied byte for byte.</param>
+/// <param name="Copied">Tensors that are written as the checkpoint that is quantized has them.</param>
 /// <param name="Problems">Why the plan cannot be carried out; empty when it can.</param>
 public sealed record Plan(
     Recipe Recipe,
