@@ -40,7 +40,7 @@ static class RotationTable
     }
 
     static string Row(Rotation rotation, EvalScores scores) => string.Create(CultureInfo.InvariantCulture,
-        $"| none | | {Words.Of(rotation)} | | | {scores.AnswerDivergence!.Mean:0.00000} | {scores.TextDivergence!.Mean:0.00000} | {scores.Perplexity:0.0000} |\n");
+        $"| none | | {Words.Of(rotation)} | | | {scores.AnswerDivergence!.Mean:0.0000000} | {scores.TextDivergence!.Mean:0.0000000} | {scores.Perplexity:0.0000} |\n");
 
     static string Row(Rotation rotation, List<AlgorithmScore> runs)
     {
