@@ -22,6 +22,8 @@ static class Program
                              every algorithm at 4, 3 and 2 bits over draws of calibration data, likewise
           ablation <model> <draws> [format [variant ...]]
                              `best` without each of its parts, and with other settings
+          rotation [model] [draws] [format ...]
+                             formats with weights as they are and rotated, rounded to nearest and with `best`
           startup [nibble]   `nibble --help`, of a published executable if one is named
         """;
 
@@ -62,6 +64,15 @@ static class Program
                 return 0;
             case ["ablation", var model, var draws, .. var only] when int.TryParse(draws, CultureInfo.InvariantCulture, out var count):
                 Ablation.Run(Console.Out, model, count, only);
+                return 0;
+            case ["rotation"]:
+                RotationTable.Run(Console.Out, "samples/shapes-vlm", AlgorithmTable.Draws, []);
+                return 0;
+            case ["rotation", var model]:
+                RotationTable.Run(Console.Out, model, AlgorithmTable.Draws, []);
+                return 0;
+            case ["rotation", var model, var draws, .. var only] when int.TryParse(draws, CultureInfo.InvariantCulture, out var count):
+                RotationTable.Run(Console.Out, model, count, only);
                 return 0;
             case ["startup"]:
                 return Held(StartUp.Run(Console.Out, null));

@@ -71,7 +71,8 @@ static class AlgorithmTable
         return table.ToString();
     }
 
-    static string Spread(List<AlgorithmScore> runs, Func<AlgorithmScore, double> value, string format)
+    /// <summary>Mean ± standard deviation.</summary>
+    public static string Spread(List<AlgorithmScore> runs, Func<AlgorithmScore, double> value, string format)
     {
         var (mean, values) = (runs.Average(value), runs.Select(value).ToList());
         var text = mean.ToString(format, CultureInfo.InvariantCulture);

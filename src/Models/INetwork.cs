@@ -105,6 +105,9 @@ public sealed record StageLoader(
     /// <summary>Inputs whose channels can be scaled where they come from; a module that is not among them keeps its factors.</summary>
     public IReadOnlyList<InputSource> Sources { get; init; } = [];
 
+    /// <summary>What the stage reads from the residual stream and adds to it; null where it does not meet it, or nothing is known.</summary>
+    public ResidualUse? Residual { get; init; }
+
     /// <summary>
     /// Modules whose inputs get one scale, because runtimes multiply them with the rows of the same tensor: all first modules of a
     /// layer's experts, and all last ones. A module in none has its own, or that of its group.

@@ -26,6 +26,6 @@ sealed class ReadAhead(IReadOnlyList<StageLoader> stages, ITensorSource source) 
     {
         foreach (var module in stage.Modules)
             if (source.Find(module + ".weight") is { } weight)
-                source.Load(weight.Name).Prefetch();
+                source.Prefetch(weight.Name);
     }
 }

@@ -164,13 +164,19 @@ static class Narrow
     public static Tensor ToTensor(ReadOnlySpan<float> values, Shape shape, DType type)
     {
         var tensor = Tensor.Empty(shape, type);
-        if (type == DType.F32)
+        Store(values, tensor);
+        return tensor;
+    }
+
+    /// <param name="tensor">F32, F16 or BF16.</param>
+    public static void Store(ReadOnlySpan<float> values, Tensor tensor)
+    {
+        if (tensor.DType == DType.F32)
             values.CopyTo(tensor.Span<float>());
-        else if (type == DType.BF16)
+        else if (tensor.DType == DType.BF16)
             Tensors.Convert.ToBF16(values, tensor.Span<ushort>());
         else
             TensorPrimitives.ConvertSaturating(values, tensor.Span<Half>());
         GC.KeepAlive(tensor);
-        return tensor;
     }
 }

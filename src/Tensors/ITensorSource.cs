@@ -17,6 +17,9 @@ public interface ITensorSource
 
     /// <summary>The tensor itself, mapped or read. A missing name is an error that names the source.</summary>
     Tensor Load(string name);
+
+    /// <summary>Says that a tensor is read soon; does nothing where nothing can be brought nearer.</summary>
+    void Prefetch(string name) => Load(name).Prefetch();
 }
 
 /// <summary>

@@ -81,9 +81,13 @@ public sealed class InterruptionTests : IDisposable
     [InlineData("max", "nvfp4_local_hessian", "none")]
     [InlineData("svdquant", "nvfp4", "none")]
     [InlineData("rtn", "fp8", "fp8")]
-    public void Killed_after_each_stage_every_algorithm_continues_to_the_same_bytes(string algorithm, string format, string cache)
+    [InlineData("gptq", "int4", "none", "hadamard")]
+    [InlineData("awq", "nvfp4", "fp8", "hadamard")]
+    public void Killed_after_each_stage_every_algorithm_continues_to_the_same_bytes(
+        string algorithm, string format, string cache, string rotation = "none")
     {
-        string[] command = ["quantize", Models.Vision, "--format", format, "--algorithm", algorithm, "--kv", cache, "--samples", "4", "-o", "out"];
+        string[] command = ["quantize", Models.Vision, "--format", format, "--algorithm", algorithm, "--kv", cache, "--rotation", rotation,
+            "--samples", "4", "-o", "out"];
         var (whole, place) = (Place("whole"), Place("killed"));
         using (var child = new Child(whole, command))
             child.Good();
@@ -140,6 +144,7 @@ public sealed class InterruptionTests : IDisposable
             CommandRun.Refused(ExitCode.BadInput, [$"cannot go on: {field} was '"], arguments);
         Refused("recipe", [.. command, "--exclude", "model.layers.0.*"]);
         Refused("recipe", [.. command, "--kv", "fp8"]);
+        Refused("recipe", [.. command, "--rotation", "hadamard"]);
         Refused("data", [.. command.Select(word => word == "2" ? "3" : word)]);
         Refused("target", [.. command, "--target", "trtllm"]);
         Refused("maxShardBytes", [.. command, "--max-shard-size", "1MB"]);

@@ -59,6 +59,7 @@ public sealed class RecipeFileTests
     [InlineData("algorithm: gtpq", "line 1", "'gptq'")]
     [InlineData("scales: sweeep", "line 1", "'sweep'")]
     [InlineData("awq: half", "line 1", "lite")]
+    [InlineData("rotation: hadamart", "line 1", "'hadamard'")]
     [InlineData("rank: 3.5", "line 1", "whole number")]
     [InlineData("smoothquant_alpha: much", "line 1", "a number expected")]
     [InlineData("algorithm: awq\npreset: fast", "recipe.yaml", "exclude each other")]

@@ -8,7 +8,7 @@ namespace Nibble.Tests.Cli;
 public sealed class VerbTests
 {
     static readonly string[] Algorithm =
-        ["--algorithm", "--preset", "--scales", "--awq", "--awq-step", "--smoothquant-alpha", "--range", "--rank"];
+        ["--algorithm", "--preset", "--scales", "--awq", "--awq-step", "--smoothquant-alpha", "--range", "--rank", "--rotation"];
 
     static readonly Dictionary<string, string[]> Options = new()
     {
@@ -17,10 +17,10 @@ public sealed class VerbTests
         ["quantize"] = ["--output", "-o", "--overwrite", "--json", "--format", "-f", "--kv", "--scope", "--exclude", .. Algorithm, "--recipe",
             "--calibration", "--samples", "--stats", "--target", "--activation-budget", "--max-shard-size"],
         ["auto"] = ["--output", "-o", "--overwrite", "--plan-only", "--scores", "--from-scores", "--recipe-out", "--json", "--formats",
-            "--effective-bits", "--target-size", "--scope-bits", "--method", "--kv", "--scope", "--exclude", "--calibration", "--samples",
-            "--target", "--activation-budget", "--max-shard-size"],
-        ["calibrate"] = ["--output", "-o", "--for", "--statistics", "--recipe", "--calibration", "--samples", "--activation-budget", "--overwrite",
-            "--json"],
+            "--effective-bits", "--target-size", "--scope-bits", "--method", "--kv", "--scope", "--exclude", "--rotation", "--calibration",
+            "--samples", "--target", "--activation-budget", "--max-shard-size"],
+        ["calibrate"] = ["--output", "-o", "--for", "--statistics", "--recipe", "--rotation", "--calibration", "--samples", "--activation-budget",
+            "--overwrite", "--json"],
         ["stats"] = [],
         ["verify"] = ["--target", "--json"],
         ["inspect"] = ["--tensors", "--json"],
@@ -93,6 +93,7 @@ public sealed class VerbTests
     [InlineData("--scales", "four", "four-over-six")]
     [InlineData("--awq", "ful", "'full'")]
     [InlineData("--awq-step", "small", "number")]
+    [InlineData("--rotation", "hadamart", "'hadamard'")]
     [InlineData("--rank", "1.5", "whole number")]
     [InlineData("--smoothquant-alpha", "x", "number")]
     [InlineData("--activation-budget", "lots", "64MiB")]

@@ -9,7 +9,10 @@ namespace Nibble.Cli.Commands;
 sealed record AlgorithmView(string Name, string Description, string Source, string Cost, string WhenToUse, bool NeedsData);
 
 /// <summary>The result of <c>nibble algorithms --json</c>.</summary>
-sealed record AlgorithmsView(IReadOnlyList<AlgorithmView> Algorithms);
+sealed record AlgorithmsView(IReadOnlyList<AlgorithmView> Algorithms, IReadOnlyList<RotationView> Rotations);
+
+/// <summary>One rotation, which goes with any of them.</summary>
+sealed record RotationView(string Name, string Description, string Source, string Cost, string WhenToUse);
 
 [JsonSourceGenerationOptions(PropertyNamingPolicy = JsonKnownNamingPolicy.SnakeCaseLower)]
 [JsonSerializable(typeof(AlgorithmsView))]
@@ -26,21 +29,32 @@ static class AlgorithmsCommand
         {
             if (parsed.GetValue(json))
                 terminal.Json(new AlgorithmsView([.. Algorithms.All.Select(entry => new AlgorithmView(
-                    entry.Name, entry.Description, entry.Source, entry.Cost, entry.WhenToUse, entry.NeedsData))]), AlgorithmsJson.Default.AlgorithmsView);
+                    entry.Name, entry.Description, entry.Source, entry.Cost, entry.WhenToUse, entry.NeedsData))],
+                    [.. Rotations.All.Select(entry => new RotationView(
+                        entry.Name, entry.Description, entry.Source, entry.Cost, entry.WhenToUse))]), AlgorithmsJson.Default.AlgorithmsView);
             else
-                foreach (var entry in Algorithms.All)
-                    Show(terminal, entry);
+                ShowAll(terminal);
             return ExitCode.Ok;
         });
         return command;
     }
 
-    static void Show(Terminal terminal, AlgorithmEntry entry)
+    static void ShowAll(Terminal terminal)
     {
-        terminal.Line($"{entry.Name,-13}{entry.Description}");
-        terminal.Line($"{"",-13}for   {entry.WhenToUse}");
-        terminal.Line($"{"",-13}cost  {entry.Cost}{(entry.NeedsData ? "; needs calibration data" : "")}");
-        terminal.Line($"{"",-13}from  {entry.Source}");
+        foreach (var entry in Algorithms.All)
+            Show(terminal, entry.Name, entry.Description, entry.WhenToUse, entry.Cost + (entry.NeedsData ? "; needs calibration data" : ""), entry.Source);
+        terminal.Line("with any of them, --rotation:");
+        terminal.Line();
+        foreach (var entry in Rotations.All)
+            Show(terminal, entry.Name, entry.Description, entry.WhenToUse, entry.Cost, entry.Source);
+    }
+
+    static void Show(Terminal terminal, string name, string description, string whenToUse, string cost, string source)
+    {
+        terminal.Line($"{name,-13}{description}");
+        terminal.Line($"{"",-13}for   {whenToUse}");
+        terminal.Line($"{"",-13}cost  {cost}");
+        terminal.Line($"{"",-13}from  {source}");
         terminal.Line();
     }
 }

@@ -47,7 +47,7 @@ static class AutoCommand
             if (parsed.GetValue(scores) is not null && parsed.GetValue(fromScores) is not null)
                 throw new UsageException("--scores and --from-scores exclude each other: nothing is measured with the second.");
             var (request, run) = (options.Request(parsed), options.Run(parsed));
-            using var model = ModelFolder.Open(parsed.GetRequiredValue(options.Model));
+            using var model = ModelFolder.Open(parsed.GetRequiredValue(options.Model), options.Rotation(parsed));
             if (folder is not null)
                 OutputFolder.Check(folder, model.Path, parsed.GetValue(overwrite));
 

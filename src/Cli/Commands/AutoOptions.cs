@@ -42,6 +42,7 @@ sealed class AutoOptions
     readonly Option<string?> keyValues = CommonOptions.KeyValues();
     readonly Option<string[]> scope = CommonOptions.Scope();
     readonly Option<string[]> exclude = CommonOptions.Exclude();
+    readonly Option<string?> rotation = CommonOptions.Rotation();
     readonly Option<string?> calibration = CommonOptions.Calibration();
     readonly Option<int?> samples = CommonOptions.Samples();
     readonly Option<string?> target = CommonOptions.Target();
@@ -63,7 +64,7 @@ sealed class AutoOptions
     public void AddTo(Command command)
     {
         command.Arguments.Add(Model);
-        foreach (var option in (Option[])[formats, bits, size, scopeBits, method, keyValues, scope, exclude, calibration, samples, target, budget, shard])
+        foreach (var option in (Option[])[formats, bits, size, scopeBits, method, keyValues, scope, exclude, rotation, calibration, samples, target, budget, shard])
             command.Options.Add(option);
     }
 
@@ -82,6 +83,9 @@ sealed class AutoOptions
         }, Limit(parsed, scopes), cache);
     }
 
+    public Rotation Rotation(ParseResult parsed) =>
+        parsed.GetValue(rotation) is { } name ? AlgorithmSettings.ParseRotation(name) : Quant.Planning.Rotation.None;
+
     public RunOptions Run(ParseResult parsed)
     {
         var shardBytes = Units.ParseBytes(parsed.GetRequiredValue(shard), shard.Name);
@@ -95,7 +99,7 @@ sealed class AutoOptions
     public string Describe(ParseResult parsed, string output)
     {
         var words = new List<string> { "nibble", "auto", ModelCard.NameOf(parsed.GetRequiredValue(Model)) };
-        foreach (var option in (Option[])[formats, bits, size, scopeBits, method, keyValues, scope, exclude, calibration, samples, target, shard])
+        foreach (var option in (Option[])[formats, bits, size, scopeBits, method, keyValues, scope, exclude, rotation, calibration, samples, target, shard])
             if (parsed.GetResult(option) is { Implicit: false } given)
                 words.AddRange(given.Tokens.Select(token => option == calibration ? ModelCard.NameOf(token.Value) : token.Value).Prepend(option.Name));
         return string.Join(' ', words.Append("--output").Append(ModelCard.NameOf(output)).Select(RequestOptions.Shell));

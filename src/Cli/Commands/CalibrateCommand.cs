@@ -35,6 +35,7 @@ static class CalibrateCommand
             AllowMultipleArgumentsPerToken = true,
         };
         var recipe = new Option<string?>("--recipe") { Description = "Gather what this YAML recipe needs." };
+        var rotation = CommonOptions.Rotation();
         var calibration = CommonOptions.Calibration();
         var samples = CommonOptions.Samples();
         var budget = CommonOptions.Budget();
@@ -42,16 +43,16 @@ static class CalibrateCommand
         var json = CommonOptions.Json();
         var command = new Command("calibrate", "Run data through a model once, for --stats of `plan` and `quantize`. An interrupted run is continued by the same command.")
         {
-            model, output, wanted, statistics, recipe, calibration, samples, budget, overwrite, json,
+            model, output, wanted, statistics, recipe, rotation, calibration, samples, budget, overwrite, json,
         };
         command.SetAction(parsed =>
         {
-            using var folder = ModelFolder.Open(parsed.GetRequiredValue(model));
             var named = StatisticWords.Parse(parsed.GetValue(statistics) ?? []);
             var recipes = (parsed.GetValue(wanted) ?? []).SelectMany(word => word.Split(',', StringSplitOptions.RemoveEmptyEntries))
                 .Select(StatisticWords.Parse).ToList();
             if (parsed.GetValue(recipe) is { } file)
                 recipes.Add(RecipeFile.Read(file));
+            using var folder = ModelFolder.Open(parsed.GetRequiredValue(model), Rotation(parsed.GetValue(rotation), recipes));
             if (recipes.Count == 0 && parsed.GetResult(statistics) is null or { Implicit: true })
                 named = StatisticWords.Usual;
             var display = new ProgressDisplay(terminal, parsed.GetValue(json));
@@ -74,16 +75,25 @@ static class CalibrateCommand
                 terminal.Json(new CalibratedEvent("done", result.Output, result.Bytes, result.Info.Samples, result.Info.TextTokens,
                     result.Info.VisionTokens, result.Seconds, result.Unseen), CalibrateJson.Default.CalibratedEvent);
             else
-                Show(terminal, folder.Path, result);
+                Show(terminal, folder, result);
             return ExitCode.Ok;
         });
         return command;
     }
 
+    /// <summary>That of the option, else of the recipe file; the model has one.</summary>
+    static Rotation Rotation(string? option, List<Recipe> recipes)
+    {
+        var rotations = recipes.Select(recipe => recipe.Rotation).Where(rotation => rotation != Quant.Planning.Rotation.None)
+            .Concat(option is null ? [] : (Rotation[])[AlgorithmSettings.ParseRotation(option)]).Distinct().ToList();
+        return rotations.Count <= 1 ? rotations.FirstOrDefault()
+            : throw new UsageException($"--rotation {option} contradicts the recipe, which has {Words.Of(rotations[0])}.");
+    }
+
     /// <summary>What was named, and what every recipe needs of a module it quantizes. Rows are kept of all modules or of none.</summary>
     static Func<string, int, StatisticNeeds> Needs(ModelFolder model, StatisticNeeds named, List<Recipe> recipes)
     {
-        var plans = recipes.Select(recipe => model.Plan(recipe, out _)).ToList();
+        var plans = recipes.Select(recipe => model.Plan(recipe with { Rotation = model.Rotation }, out _)).ToList();
         if (plans.Select(plan => RequiredStatistics.Refuse(plan.Recipe, plan.SeesRoundedInputs)).FirstOrDefault(reason => reason is not null) is { } refusal)
             throw new UsageException(refusal);
         var needs = plans.SelectMany(plan => plan.Quantized
@@ -92,7 +102,7 @@ static class CalibrateCommand
         return (module, width) => StatisticWords.Fitting(needs[module].Aggregate(named, (a, b) => a | b), width) with { Rows = rows };
     }
 
-    static void Show(Terminal terminal, string model, CalibrateResult result)
+    static void Show(Terminal terminal, ModelFolder model, CalibrateResult result)
     {
         terminal.Line($"wrote        {result.Output}, {Units.Bytes(result.Bytes)}");
         terminal.Line($"calibrated   {result.Info.Samples} samples: {result.Info.TextTokens} text and {result.Info.VisionTokens} vision tokens");
@@ -100,6 +110,7 @@ static class CalibrateCommand
         if (QuantizeRun.UnseenWarning(result.Unseen) is { } warning)
             terminal.Warning(warning);
         terminal.Line();
-        terminal.Line($"next         {Product.Call} quantize {model} --format nvfp4 --stats {result.Output} -o out");
+        terminal.Line($"next         {Product.Call} quantize {model.Path} --format nvfp4 " +
+            $"{(model.Rotation == Quant.Planning.Rotation.None ? "" : $"--rotation {Words.Of(model.Rotation)} ")}--stats {result.Output} -o out");
     }
 }

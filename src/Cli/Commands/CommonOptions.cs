@@ -41,6 +41,12 @@ static class CommonOptions
     public static IReadOnlyList<Option<string?>> Algorithm() => [.. AlgorithmSettings.Known.Select(setting =>
         new Option<string?>(AlgorithmSettings.Option(setting.Name)) { Description = setting.Description })];
 
+    /// <summary>The setting of the same name where there are no others.</summary>
+    public static Option<string?> Rotation() => new(AlgorithmSettings.Option(AlgorithmSettings.RotationName))
+    {
+        Description = AlgorithmSettings.Known.First(setting => setting.Name == AlgorithmSettings.RotationName).Description,
+    };
+
     public static Option<string?> Recipe() => new("--recipe") { Description = "YAML file with rules, instead of --format." };
 
     public static Option<string?> Calibration() => new("--calibration")

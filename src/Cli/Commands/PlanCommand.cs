@@ -38,8 +38,8 @@ static class PlanCommand
         request.AddTo(command);
         command.SetAction(parsed =>
         {
-            using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model));
             var recipe = request.Recipe(parsed);
+            using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model), recipe.Rotation);
             if (parsed.GetValue(output) is { } folder)
                 OutputFolder.Check(folder, model.Path, overwrite: false);
             var plan = model.Plan(recipe, out var unused);

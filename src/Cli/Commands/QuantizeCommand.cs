@@ -28,8 +28,9 @@ static class QuantizeCommand
         request.AddTo(command);
         command.SetAction(parsed =>
         {
-            using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model));
-            return Carry(terminal, new QuantizeRun(model, request.Recipe(parsed), request.Run(parsed), parsed.GetRequiredValue(output),
+            var recipe = request.Recipe(parsed);
+            using var model = ModelFolder.Open(parsed.GetRequiredValue(request.Model), recipe.Rotation);
+            return Carry(terminal, new QuantizeRun(model, recipe, request.Run(parsed), parsed.GetRequiredValue(output),
                 parsed.GetValue(overwrite), request.Describe(parsed, parsed.GetRequiredValue(output))), parsed.GetValue(json), cancellation);
         });
         return command;

@@ -13,6 +13,7 @@ sealed class AlgorithmSettings
     Algorithm? algorithm;
     Quality? quality;
     ActivationRange? range;
+    Rotation? rotation;
 
     /// <summary>Names in recipe files and what they say; options have <c>--</c> before and <c>-</c> for <c>_</c>.</summary>
     public static IReadOnlyList<(string Name, string Description)> Known { get; } =
@@ -25,7 +26,11 @@ sealed class AlgorithmSettings
         ("smoothquant_alpha", "How much of the range SmoothQuant moves into the weights: 1 (default) to 0, or auto."),
         ("range", "Range of static activation scales: max (default), percentile:99.99, entropy, mse, headroom."),
         ("rank", "Of the part SVDQuant keeps unquantized, 32 by default."),
+        (RotationName, "Turn the language model's weights first so that no channel stands out: none (default), hadamard. Any runtime loads it."),
     ];
+
+    /// <summary>What the setting is called that is not only for quantizing, but for all that is done to a model.</summary>
+    public const string RotationName = "rotation";
 
     /// <summary>What an option is called.</summary>
     public static string Option(string name) => "--" + name.Replace('_', '-');
@@ -36,6 +41,7 @@ sealed class AlgorithmSettings
         switch (name)
         {
             case "algorithm": algorithm = RecipeWords.ParseAlgorithm(value); break;
+            case RotationName: rotation = ParseRotation(value); break;
             case "range": range = RecipeWords.ParseRange(value); break;
             case "preset": quality = Word<Quality>(name, value); break;
             case "scales": Add(Word<ScaleChoice>(name, value), (options, scales) => options with { Scales = scales }); break;
@@ -70,10 +76,14 @@ sealed class AlgorithmSettings
         return recipe with
         {
             Algorithm = algorithm ?? format?.Algorithm ?? (quality is { } level ? Qualities.Choose(level, schemes) : Algorithm.Max),
+            Rotation = rotation ?? Rotation.None,
             Range = range ?? format?.Range ?? ActivationRange.Max,
             Options = settings.Aggregate(format?.Options ?? AlgorithmOptions.Default, (options, setting) => setting(options)),
         };
     }
+
+    /// <exception cref="UsageException">There is no such rotation.</exception>
+    public static Rotation ParseRotation(string value) => Word<Rotation>(RotationName, value);
 
     void Add<T>(T value, Func<AlgorithmOptions, T, AlgorithmOptions> set) => settings.Add(options => set(options, value));
 

@@ -9,6 +9,8 @@ static class RecipeText
     public static string Write(Recipe recipe, string remark)
     {
         var text = new StringBuilder($"# {remark}\nalgorithm: {recipe.Algorithm.Entry().Name}\n");
+        if (recipe.Rotation != Rotation.None)
+            text.Append($"rotation: {Words.Of(recipe.Rotation)}\n");
         if (recipe.KeyValues is { } cache)
             text.Append($"kv: {cache.Name}\n");
         text.Append("rules:\n");

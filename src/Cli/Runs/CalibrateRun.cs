@@ -66,7 +66,7 @@ sealed class CalibrateRun(ModelFolder model, RunOptions options, CalibrateReques
         var spill = Path.Combine(parts, "activations");
         if (Directory.Exists(spill))
             Directory.Delete(spill, recursive: true); // of a process that was killed
-        var calibrator = new Calibrator(model.Network, model.Files, request.Needs, new QuantizerOptions(options.ActivationBudget, spill, Rows));
+        var calibrator = new Calibrator(model.Network, model.Source, request.Needs, new QuantizerOptions(options.ActivationBudget, spill, Rows));
         calibrator.Run(data.Samples, stage => IsFinished(Part(index[stage]), run), stage =>
         {
             // The vision tower sees patches, several to a token.
@@ -121,7 +121,7 @@ sealed class CalibrateRun(ModelFolder model, RunOptions options, CalibrateReques
     /// <summary>One module of each group of fused ones, which have the same input.</summary>
     IEnumerable<(string Module, int Width)> Inputs(StageLoader stage) => stage.Modules
         .Where(module => stage.Groups.FirstOrDefault(group => group.Contains(module)) is not { } group || group[0] == module)
-        .Select(module => (module, Spec: model.Files.Find(module + ".weight"))).Where(pair => pair.Spec is { Shape.Rank: 2 })
+        .Select(module => (module, Spec: model.Source.Find(module + ".weight"))).Where(pair => pair.Spec is { Shape.Rank: 2 })
         .Select(pair => (pair.module, (int)pair.Spec!.Shape[1]));
 
     int Rows => model.Network.Stages.SelectMany(Inputs).Any(entry => request.Needs(entry.Module, entry.Width).Rows) ? KeptRows : 0;

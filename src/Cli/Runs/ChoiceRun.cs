@@ -33,7 +33,7 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
     public Choice Execute(string? from, string? to, string spill, ProgressDisplay display, CancellationToken cancellation)
     {
         CheckRequest();
-        var space = SearchSpace.Create(model.Network, model.Files, request.Schemes, request.Scopes, request.Exclude);
+        var space = SearchSpace.Create(model.Network, model.Source, request.Schemes, request.Scopes, request.Exclude);
         if (Unmeasured(space).Obstacle() is { } obstacle) // before anything is run
             throw new CannotFitException(obstacle);
 
@@ -41,7 +41,7 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
         var allocation = new Allocation(space, scores.Groups, request.Limit);
         var selection = allocation.Solve();
         TradeOffPoint Point(Selection point) => new(allocation.EffectiveBits(point), allocation.Bytes(point), point.Score);
-        return new Choice(space, scores, allocation, selection, allocation.Recipe(selection) with { KeyValues = request.KeyValues },
+        return new Choice(space, scores, allocation, selection, allocation.Recipe(selection) with { KeyValues = request.KeyValues, Rotation = model.Rotation },
             new TradeOff(scores.Method, Point(selection), selection.LowerBound, [.. allocation.Front().Select(Point)]), reused);
     }
 
@@ -53,7 +53,7 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
 
     void CheckRequest()
     {
-        model.Plan(Recipe.Uniform(request.Schemes[0], request.Scopes, request.Exclude), out _);
+        model.Plan(Recipe.Uniform(request.Schemes[0], request.Scopes, request.Exclude) with { Rotation = model.Rotation }, out _);
         if (options.Target.Asked && CheckpointVerifier.Refusals(options.Target.Target, request.Schemes, request.KeyValues) is [var refusal, ..])
             throw new QuantizationException($"--target {options.Target.Name} would not load this: {refusal}.");
     }
@@ -64,7 +64,7 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
             throw new UsageException($"--from-scores {path}: no such file.");
         var scores = Load(path);
         return scores.Model == Fingerprint.OfModel(model) ? scores
-            : throw new QuantizationException($"{path}: the scores were taken of another model than {model.Path}.");
+            : throw new QuantizationException($"{path}: the scores were taken of another model than {model.Path}, or with another --rotation.");
     }
 
     (Sensitivities Scores, string? Reused) Measure(SearchSpace space, string? to, string spill, ProgressDisplay display, CancellationToken cancellation)
@@ -74,7 +74,7 @@ sealed class ChoiceRun(ModelFolder model, ChoiceRequest request, RunOptions opti
         if (to is not null && File.Exists(to) && Earlier(to) is { } earlier
             && (earlier.Model, earlier.Data, earlier.Method) == (hash, data.Fingerprint, method) && Covers(earlier, space))
             return (earlier, to);
-        var (groups, tokens) = SensitivitySearch.Run(model.Network, model.Files, space, data.Samples, request.Method,
+        var (groups, tokens) = SensitivitySearch.Run(model.Network, model.Source, space, data.Samples, request.Method,
             new SearchOptions(options.ActivationBudget, spill),
             new Direct<SearchProgress>(progress => display.Show(progress.Phase, progress.Stage, progress.Done)), cancellation);
         var scores = new Sensitivities($"nibble {Product.Version}", method, hash, data.Fingerprint, data.Samples.Count, tokens, groups);

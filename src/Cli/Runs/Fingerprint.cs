@@ -20,7 +20,7 @@ static class Fingerprint
     public static List<KeyValuePair<string, string>> Of(ModelFolder model, Recipe recipe, CalibrationFiles? data, RunOptions options) =>
     [
         new("version", Product.Version),
-        new("model", OfModel(model)),
+        new("model", HashOf(Files(model))),
         new("recipe", recipe.Describe()),
         new("data", data?.Fingerprint ?? "none"),
         new("target", options.Target.Name),
@@ -28,6 +28,9 @@ static class Fingerprint
 
     /// <summary>What statistics of a model are valid for.</summary>
     public static List<ModelField> Fields(ModelFolder model) =>
+        [.. Files(model), .. model.Rotation == Rotation.None ? [] : (ModelField[])[new("rotation", Words.Of(model.Rotation))]];
+
+    static ModelField[] Files(ModelFolder model) =>
     [
         new("model type", model.Network.ModelType),
         new("config.json", Convert.ToHexStringLower(SHA256.HashData(model.Files.Folder.Config.Span))),
@@ -35,8 +38,10 @@ static class Fingerprint
         new("preprocessing", HashOf(Preprocessing.Where(name => File.Exists(model.In(name))).Select(name => File.ReadAllBytes(model.In(name))))),
     ];
 
-    /// <summary>A hash of the configuration, of parts of the weights, and of what makes tokens and pixels.</summary>
-    public static string OfModel(ModelFolder model) => HashOf(Fields(model).Select(field => Encoding.UTF8.GetBytes(field.Value)));
+    /// <summary>A hash of the configuration, of parts of the weights, of what makes tokens and pixels, and of a rotation.</summary>
+    public static string OfModel(ModelFolder model) => HashOf(Fields(model));
+
+    static string HashOf(IEnumerable<ModelField> fields) => HashOf(fields.Select(field => Encoding.UTF8.GetBytes(field.Value)));
 
     static string Weights(ModelFolder model)
     {

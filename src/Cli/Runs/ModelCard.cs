@@ -28,6 +28,8 @@ static class ModelCard
         card.Append($"- Size: {Units.Bytes(report.BytesBefore)} → {Units.Bytes(report.BytesAfter)}\n");
         if (recipe.KeyValues is { } cache)
             card.Append($"- Cached keys and values: {cache.Name}\n");
+        if (recipe.Rotation != Rotation.None)
+            card.Append($"- Weights of the language model rotated first: {Words.Of(recipe.Rotation)}\n");
         card.Append(report.Calibration is { } data
             ? $"- Calibration: {report.Samples} samples of {Plain(NameOf(data))}, {report.TextTokens} text and {report.VisionTokens} vision tokens\n"
             : "- Calibration: none needed\n");

@@ -9,6 +9,7 @@ using Nibble.Models.Generation;
 using Nibble.Models.Images;
 using Nibble.Models.Prompts;
 using Nibble.Models.Tokenizer;
+using Nibble.Quant.Algorithms.Rotation;
 using Nibble.Quant.Planning;
 using Nibble.Tensors;
 
@@ -22,12 +23,24 @@ sealed class ModelFolder : IDisposable
     readonly Lazy<Tokenizer> tokenizer;
     readonly Lazy<PromptBuilder> prompts;
 
-    ModelFolder(string path, QuantizedCheckpoint files, ModelConfig config)
+    /// <summary>As the files have it.</summary>
+    readonly INetwork stored;
+
+    ModelFolder(string path, QuantizedCheckpoint files, ModelConfig config, Rotation rotation)
     {
         Path = path;
         Files = files;
         Config = config;
-        Network = Networks.Create(config, files);
+        Rotation = rotation;
+        Network = stored = Networks.Create(config, files);
+        Source = files;
+        if (rotation == Rotation.Hadamard)
+        {
+            CheckPlain(); // a missing tensor is named with its file
+            var rotated = RotatedSource.Create(stored, files);
+            (Source, OwnHead) = (rotated, rotated.UntiesHead);
+            Network = Networks.Create(OwnHead ? config.Untie() : config, rotated);
+        }
         tokenizer = new Lazy<Tokenizer>(() => Tokenizer.Parse(Read("tokenizer.json"), In("tokenizer.json")));
         prompts = new Lazy<PromptBuilder>(() => new PromptBuilder(Tokenizer, Template(), Processor(), ImageToken));
     }
@@ -37,6 +50,15 @@ sealed class ModelFolder : IDisposable
     public QuantizedCheckpoint Files { get; }
 
     public ModelConfig Config { get; }
+
+    /// <summary>What was done to the weights on their way from the files.</summary>
+    public Rotation Rotation { get; }
+
+    /// <summary>The weights: those of the files, or the same in another basis.</summary>
+    public ITensorSource Source { get; }
+
+    /// <summary>Whether <see cref="Source"/> has a head of its own though that of the files is the embedding table.</summary>
+    public bool OwnHead { get; }
 
     public INetwork Network { get; }
 
@@ -49,7 +71,8 @@ sealed class ModelFolder : IDisposable
 
     /// <exception cref="CheckpointException">Files are missing or damaged.</exception>
     /// <exception cref="ModelException">The architecture is not supported.</exception>
-    public static ModelFolder Open(string path)
+    /// <exception cref="Quant.QuantizationException">The model cannot be rotated.</exception>
+    public static ModelFolder Open(string path, Rotation rotation = Rotation.None)
     {
         var files = QuantizedCheckpoint.Open(path);
         try
@@ -57,7 +80,7 @@ sealed class ModelFolder : IDisposable
             if (files.Folder.Config.IsEmpty)
                 throw new CheckpointException(System.IO.Path.Combine(path, "config.json"), "not found; a model folder needs it");
             var config = ModelConfig.Parse(files.Folder.Config.Span, System.IO.Path.Combine(path, "config.json"));
-            return new ModelFolder(path, files, config);
+            return new ModelFolder(path, files, config, rotation);
         }
         catch
         {
@@ -72,7 +95,7 @@ sealed class ModelFolder : IDisposable
     public Plan Plan(Recipe recipe, out IReadOnlyList<string> unused)
     {
         unused = CheckPlain();
-        var plan = Quant.Planning.Plan.Create(Network, Files, recipe);
+        var plan = Quant.Planning.Plan.Create(Network, Source, recipe);
         return recipe.KeyValues is not { Rotates: true } format || BitOperations.IsPow2(Config.Text.HeadWidth) ? plan : plan with
         {
             Problems = [.. plan.Problems, $"{format} rotates heads whose width is a power of two; here it is {Config.Text.HeadWidth}."],
@@ -87,11 +110,11 @@ sealed class ModelFolder : IDisposable
         if (Files.Quantization is { } already)
             throw new CheckpointException(Path, $"plain weights expected, found a checkpoint already quantized to {already.Algorithm ?? "a cache format"}; " +
                 "give the original");
-        return AskedTensors.Check(Network, Files.Folder);
+        return AskedTensors.Check(stored, Files.Folder);
     }
 
     /// <summary>All stages loaded. Dense weights stay in the mapped files.</summary>
-    public Generator Generator() => new(Network, new Weights(Files, Files));
+    public Generator Generator() => new(Network, Rotation == Rotation.None ? new Weights(Files, Files) : new Weights(Source));
 
     /// <summary>Token ids that end a generation: of generation_config.json, else of config.json.</summary>
     public IReadOnlyList<int> StopTokens() => File.Exists(In("generation_config.json"))

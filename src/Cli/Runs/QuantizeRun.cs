@@ -8,6 +8,7 @@ using Nibble.Quant;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Planning;
 using Nibble.Quant.Reports;
+using Nibble.Tensors;
 
 namespace Nibble.Cli.Runs;
 
@@ -42,7 +43,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         if (!forecast.Fits)
             throw new CannotFitException(string.Join("\n", forecast.Obstacles));
 
-        using var writer = CheckpointWriter.Open(output, ModelOptSink.Declare(plan, model.Files, model.KeyValueBias), new CheckpointOptions
+        using var writer = CheckpointWriter.Open(output, ModelOptSink.Declare(plan, model.Source, model.KeyValueBias), new CheckpointOptions
         {
             MaxShardBytes = options.MaxShardBytes,
             Fingerprint = Fingerprint.Of(model, recipe, data, options),
@@ -54,7 +55,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         var spill = Path.Combine(output, ".nibble", "activations");
         if (Directory.Exists(spill))
             Directory.Delete(spill, recursive: true); // of a process that was killed; the writer keeps others out
-        var quantizer = new Quantizer(model.Network, model.Files, plan, new QuantizerOptions(options.ActivationBudget, spill)
+        var quantizer = new Quantizer(model.Network, model.Source, plan, new QuantizerOptions(options.ActivationBudget, spill)
         {
             Statistics = data?.Statistics,
         });
@@ -112,12 +113,21 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
         {
             cancellation.ThrowIfCancellationRequested();
             if (!writer.Finished.Contains(tensor.Name))
-                writer.Write(tensor.Name, model.Files.Load(tensor.Name));
-            model.Files.Load(tensor.Name).Evict();
+                Copy(tensor.Name, writer);
             done += tensor.Bytes;
             display.Show("copying", tensor.Name, CopyShare * done / total);
         }
         writer.Checkpoint();
+    }
+
+    void Copy(string name, CheckpointWriter writer)
+    {
+        var tensor = model.Source.Load(name);
+        writer.Write(name, tensor);
+        if (tensor.Storage is NativeStorage)
+            tensor.Dispose(); // rotated for this alone
+        else
+            tensor.Evict();
     }
 
     RunReport Report(Plan plan, CalibrationFiles? data, IReadOnlyList<StageReport> stages, bool resumed, TimeSpan elapsed)
@@ -154,7 +164,7 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
     [
         .. Extra,
         .. model.Files.Folder.SideFiles.Where(IsPartOfModel).Select(name => SideFile.Copy(model.Path, name)),
-        .. ModelOptLayout.Configs(model.Files.Folder, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], recipe.KeyValues),
+        .. ModelOptLayout.Configs(model.Files.Folder, [.. plan.Quantized.Select(module => (module.Name, module.Scheme!))], recipe.KeyValues, ownHead: model.OwnHead),
         SideFile.Of("README.md", Encoding.UTF8.GetBytes(ModelCard.Write(report, recipe, command))),
         SideFile.Of("report.json", JsonSerializer.SerializeToUtf8Bytes(report, RunReportJson.Default.RunReport)),
         SideFile.Of("report.html", Encoding.UTF8.GetBytes(HtmlReport.Render(report))),

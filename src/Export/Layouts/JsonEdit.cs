@@ -21,6 +21,31 @@ static class JsonEdit
         }
     }
 
+    /// <summary>The same in an object below, where it is there and has the property; else every byte stays.</summary>
+    /// <param name="json">An object.</param>
+    /// <param name="below">The property that may be an object.</param>
+    public static byte[] SetWhereFound(string path, ReadOnlySpan<byte> json, string below, string property, ReadOnlySpan<byte> value) =>
+        Find(json, below) is { } place && json[place][0] == '{' && Find(json[place], property) is not null
+            ? [.. json[..place.Start], .. Set(path, json[place], property, value), .. json[place.End..]] : json.ToArray();
+
+    /// <summary>Where the value of a property is; of several the last.</summary>
+    static Range? Find(ReadOnlySpan<byte> json, string property)
+    {
+        Range? found = null;
+        var reader = new Utf8JsonReader(json);
+        reader.Read();
+        while (reader.Read() && reader.TokenType == JsonTokenType.PropertyName)
+        {
+            var same = reader.ValueTextEquals(property);
+            reader.Read();
+            var start = (int)reader.TokenStartIndex;
+            reader.Skip();
+            if (same)
+                found = start..(int)reader.BytesConsumed;
+        }
+        return found;
+    }
+
     static byte[] Edit(string path, ReadOnlySpan<byte> json, string property, string value)
     {
         var reader = new Utf8JsonReader(json);

@@ -99,9 +99,10 @@ public static class ModelOptLayout
     /// The quantized modules, in the order of the model. Every other module with a matrix is named as excluded.
     /// </param>
     /// <param name="keyValues">Null where the cache stays as it is.</param>
+    /// <param name="ownHead">The checkpoint has a head of its own, though that of the source is its embedding table.</param>
     /// <exception cref="CheckpointException">The source has no config.json, or one that is not JSON.</exception>
     public static IReadOnlyList<SideFile> Configs(CheckpointFolder source, IReadOnlyList<(string Module, Scheme Scheme)> layers,
-        KeyValueFormat? keyValues, ModelOptProducer? producer = null)
+        KeyValueFormat? keyValues, ModelOptProducer? producer = null, bool ownHead = false)
     {
         var path = Path.Combine(source.Path, "config.json");
         if (source.Config.IsEmpty)
@@ -109,28 +110,38 @@ public static class ModelOptLayout
         var formats = layers.Select(layer => (layer.Module, ModelOptFormat.Of(layer.Scheme)
             ?? throw new ArgumentException($"{layer.Module}: the ModelOpt layout has no place for {layer.Scheme}",
                 nameof(layers)))).ToList();
-        var config = new ModelOptConfig(formats, Unquantized(source, [.. layers.Select(layer => layer.Module)]),
+        var config = new ModelOptConfig(formats, Unquantized(source, [.. layers.Select(layer => layer.Module)], ownHead),
             keyValues is null ? null : KeyValueName(keyValues), producer ?? new ModelOptProducer());
         return
         [
             SideFile.Of("config.json",
-                JsonEdit.Set(path, source.Config.Span, "quantization_config", config.QuantizationConfig())),
+                JsonEdit.Set(path, ownHead ? Untied(path, source.Config.Span) : source.Config.Span,
+                    "quantization_config", config.QuantizationConfig())),
             SideFile.Of("hf_quant_config.json", config.HfQuantConfig()),
         ];
     }
 
     /// <summary>
-    /// Linear, convolution and embedding modules by their weights of two and more dimensions, and a head tied to the embedding.
+    /// A configuration that says of the head that it is not the embedding table: newer ones say so of the language model too.
     /// </summary>
-    static List<string> Unquantized(CheckpointFolder source, HashSet<string> quantized)
+    static byte[] Untied(string path, ReadOnlySpan<byte> config) =>
+        JsonEdit.SetWhereFound(path, JsonEdit.Set(path, config, TiedKey, "false"u8), "text_config", TiedKey, "false"u8);
+
+    const string TiedKey = "tie_word_embeddings", Head = "lm_head";
+
+    /// <summary>
+    /// Linear, convolution and embedding modules by their weights of two and more dimensions, and a head without a matrix of its own
+    /// in the source.
+    /// </summary>
+    static List<string> Unquantized(CheckpointFolder source, HashSet<string> quantized, bool ownHead)
     {
         var modules = source.Tensors.Where(tensor => tensor.Shape.Rank >= 2
             && tensor.Name.EndsWith(".weight", StringComparison.Ordinal))
             .Select(tensor => tensor.Name[..^".weight".Length]).Where(module => !quantized.Contains(module)).ToList();
         using var config = JsonDocument.Parse(source.Config);
-        if (source.Find("lm_head.weight") is null && config.RootElement.TryGetProperty("tie_word_embeddings", out var tied)
-            && tied.ValueKind == JsonValueKind.True)
-            modules.Add("lm_head");
+        if (source.Find($"{Head}.weight") is null && !quantized.Contains(Head)
+            && (ownHead || config.RootElement.TryGetProperty(TiedKey, out var tied) && tied.ValueKind == JsonValueKind.True))
+            modules.Add(Head);
         return modules;
     }
 

@@ -11,8 +11,6 @@ namespace Nibble.Models.Architectures;
 /// </remarks>
 sealed class Decoder
 {
-    const string HeadName = "lm_head";
-
     readonly DecoderConfig config;
     readonly RopeCache rope;
 
@@ -23,12 +21,12 @@ sealed class Decoder
         rope = new RopeCache(config.Rope, config.RopeSections);
         var embedding = $"{prefix}.embed_tokens";
         // A packed head has no .weight, so any tensor below its name makes it one.
-        var hasHead = names.Tensors.Any(tensor => tensor.Name.StartsWith(HeadName + ".", StringComparison.Ordinal));
+        var hasHead = names.Tensors.Any(tensor => tensor.Name.StartsWith(Head.Name + ".", StringComparison.Ordinal));
         Stages =
         [
             Embedding.Loader(config, embedding),
             .. Enumerable.Range(0, config.Layers).Select(i => DecoderBlock.Loader(config, i, rope, $"{prefix}.layers.{i}", names)),
-            Head.Loader(config, $"{prefix}.norm", embedding, config.TiedEmbeddings || !hasHead ? null : HeadName),
+            Head.Loader(config, $"{prefix}.norm", embedding, config.TiedEmbeddings || !hasHead ? null : Head.Name),
         ];
     }
 

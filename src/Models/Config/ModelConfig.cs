@@ -8,6 +8,9 @@ public abstract record ModelConfig(string ModelType, DecoderConfig Text, IReadOn
 {
     const int MostEndTokens = 1024;
 
+    /// <summary>The same with a head that is a matrix of its own.</summary>
+    public ModelConfig Untie() => this with { Text = Text with { TiedEmbeddings = false } };
+
     /// <summary>Reads a config.json: flat or nested, with <c>rope_scaling</c> or <c>rope_parameters</c>.</summary>
     /// <param name="json">UTF-8.</param>
     /// <param name="origin">What errors call the file.</param>

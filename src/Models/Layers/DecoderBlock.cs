@@ -7,7 +7,7 @@ namespace Nibble.Models.Layers;
 /// <summary>x ← x + attention(norm(x)); x ← x + mlp(norm(x)), or a mixture of experts in the place of the MLP.</summary>
 sealed class DecoderBlock : IStage
 {
-    const string ExpertsName = "mlp.experts";
+    const string ExpertsName = "mlp.experts", RouterName = "mlp.gate";
 
     readonly RmsNorm attentionNorm, mlpNorm;
     readonly Attention attention;
@@ -20,7 +20,7 @@ sealed class DecoderBlock : IStage
         attentionNorm = new(weights["input_layernorm"], config.Width, config.NormEpsilon);
         attention = new(config, layer, rope, weights["self_attn"]);
         mlpNorm = new(weights["post_attention_layernorm"], config.Width, config.NormEpsilon);
-        router = config.ExpertsOf(layer) is { } experts ? new(experts, config.Width, layer, weights["mlp.gate"]) : null;
+        router = config.ExpertsOf(layer) is { } experts ? new(experts, config.Width, layer, weights[RouterName]) : null;
 
         var inAttention = Attention.Modules(weights["self_attn"].Prefix);
         Steps =
@@ -41,14 +41,22 @@ sealed class DecoderBlock : IStage
     {
         var attention = Attention.Modules($"{prefix}.self_attn");
         var attentionInput = new InputSource(attention[..3], NormWeight: $"{prefix}.input_layernorm.weight");
-        StageLoader Of(IEnumerable<string> mlp, IEnumerable<string[]> groups) => new(prefix, Scope.Language,
-            [.. attention, .. mlp], [attention[..3], .. groups], [$"{prefix}.self_attn"],
-            root => new DecoderBlock(config, layer, rope, root[prefix]));
+        StageLoader Of(IEnumerable<string> mlp, IEnumerable<string[]> groups, IReadOnlyList<string> readers, IEnumerable<string> writers) =>
+            new(prefix, Scope.Language, [.. attention, .. mlp], [attention[..3], .. groups], [$"{prefix}.self_attn"],
+                root => new DecoderBlock(config, layer, rope, root[prefix]))
+            {
+                Residual = new ResidualUse
+                {
+                    Norms = [new($"{prefix}.input_layernorm", attention[..3]), new($"{prefix}.post_attention_layernorm", readers)],
+                    Writers = [attention[3], .. writers],
+                    Values = new(attention[2], attention[3], config.HeadWidth),
+                },
+            };
 
         if (config.ExpertsOf(layer) is not { } experts)
         {
             var mlp = GatedMlp.Modules($"{prefix}.mlp");
-            return Of(mlp, [mlp[..2]]) with
+            return Of(mlp, [mlp[..2]], mlp[..2], mlp[2..]) with
             {
                 Sources =
                 [
@@ -62,7 +70,7 @@ sealed class DecoderBlock : IStage
         var gates = MoeExperts.Gates(experts, $"{prefix}.{ExpertsName}");
         var first = gates.SelectMany(modules => modules).ToArray();
         var last = MoeExperts.Downs(experts, $"{prefix}.{ExpertsName}");
-        return Of([.. first, .. last], gates) with
+        return Of([.. first, .. last], gates, [$"{prefix}.{RouterName}", .. first], last) with
         {
             SharedInputs = [first, last],
             SharedWeights = gates,

@@ -12,7 +12,10 @@ sealed class Embedding(DecoderConfig config, Weights weights) : IStage
     public IReadOnlyList<Step> Steps => [new([], Embed, EmbedBack)];
 
     public static StageLoader Loader(DecoderConfig config, string prefix) =>
-        new(prefix, Scope.Language, [], [], [], root => new Embedding(config, root[prefix]));
+        new(prefix, Scope.Language, [], [], [], root => new Embedding(config, root[prefix]))
+        {
+            Residual = new ResidualUse { Table = $"{prefix}.weight" },
+        };
 
     void Embed(Pass pass)
     {

@@ -7,6 +7,9 @@ namespace Nibble.Models.Layers;
 /// <summary>The final norm, then one logit per word of the vocabulary.</summary>
 sealed class Head : IStage
 {
+    /// <summary>What a head is called, also one that a checkpoint does not have because it is tied.</summary>
+    public const string Name = "lm_head";
+
     readonly RmsNorm norm;
     readonly Linear head;
 
@@ -27,7 +30,10 @@ sealed class Head : IStage
     public static StageLoader Loader(DecoderConfig config, string norm, string embedding, string? head) =>
         new(head ?? norm, Scope.Language, head is null ? [] : [head], [], [], root => new Head(config, root[norm], head is null
             ? new Linear(new DenseWeight(root[embedding].Tensor("weight", config.Vocabulary, config.Width)), null)
-            : root.Linear(head, config.Vocabulary, config.Width), head));
+            : root.Linear(head, config.Vocabulary, config.Width), head))
+        {
+            Residual = new ResidualUse { Norms = [new(norm, [head ?? Name])], TiedTable = head is null ? $"{embedding}.weight" : null },
+        };
 
     void Normalise(Pass pass)
     {

@@ -106,7 +106,7 @@ public sealed record StatisticsInfo(
         return null;
 
         static string Value(IReadOnlyList<ModelField> fields, string name) =>
-            fields.FirstOrDefault(field => field.Name == name)?.Value ?? "unknown";
+            fields.FirstOrDefault(field => field.Name == name)?.Value ?? "none";
     }
 
     /// <summary>What was gathered, by name.</summary>

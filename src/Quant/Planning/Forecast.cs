@@ -36,7 +36,7 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
         var activations = plan.NeedsData ? Math.Min(limits.ActivationBudget, limits.Tokens * width * sizeof(float)) : 0;
         var peak = BaseBytes + stageBytes + activations + plan.Quantized.Select(module => module.BytesAfter).DefaultIfEmpty(0).Max()
             + plan.Quantized.Select(module => AlgorithmBytes(plan.Recipe, module)).DefaultIfEmpty(0).Max()
-            + (plan.Recipe.Algorithm.IsSequential() && network.Stages.Any(stage => stage.SharedInputs.Count > 0) ? limits.ActivationBudget : 0);
+            + RotationBytes(plan) + (plan.Recipe.Algorithm.IsSequential() && network.Stages.Any(stage => stage.SharedInputs.Count > 0) ? limits.ActivationBudget : 0);
 
         var obstacles = new List<string>();
         if (peak > limits.MemoryBytes)
@@ -46,6 +46,11 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
             obstacles.Add($"{plan.BytesAfter:N0} bytes will be written and {free:N0} are free on that disk.");
         return new Forecast(peak, EstimateSeconds(plan, network, limits.Tokens), obstacles);
     }
+
+    /// <summary>A rotated tensor is no longer a file's: a table of embeddings is in memory, or a matrix as F32 while it is turned.</summary>
+    static long RotationBytes(Plan plan) => plan.Recipe.Rotation == Rotation.None ? 0
+        : Math.Max(plan.Copied.Select(tensor => tensor.Bytes).DefaultIfEmpty(0).Max(),
+            plan.Modules.Select(module => sizeof(float) * module.Weight.Shape.Elements).DefaultIfEmpty(0).Max());
 
     /// <summary>The matrices an algorithm holds for one module and those that share its inputs.</summary>
     static long AlgorithmBytes(Recipe recipe, PlannedModule module)

@@ -1,4 +1,5 @@
 using Nibble.Models;
+using Nibble.Quant.Algorithms.Rotation;
 using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
@@ -40,7 +41,7 @@ public sealed record PlannedModule(
 /// <param name="Modules">Every linear module, in running order.</param>
 /// <param name="KeptModules">Names of the modules that stay as they are, embeddings and convolutions included.</param>
 /// <param name="Attentions">Attention modules whose keys and values get scales; empty without a cache format.</param>
-/// <param name="Copied">Tensors that are copied byte for byte.</param>
+/// <param name="Copied">Tensors that are written as the checkpoint that is quantized has them.</param>
 /// <param name="Problems">Why the plan cannot be carried out; empty when it can.</param>
 public sealed record Plan(
     Recipe Recipe,
@@ -95,6 +96,8 @@ public sealed record Plan(
         CheckGroups(modules, problems);
         CheckExperts(network, modules, problems);
         CheckRange(recipe, modules, problems);
+        if (recipe.Rotation == Rotation.Hadamard != source is RotatedSource)
+            problems.Add($"The recipe's rotation is {Words.Of(recipe.Rotation)}, and the checkpoint is {(source is RotatedSource ? "rotated" : "not rotated")}.");
         problems.AddRange(Suitability.Problems(recipe, [.. modules.Select(module => module.Scheme).OfType<Scheme>()]));
 
         modules = InputFactors.Assign(network, source, recipe, modules);

@@ -24,6 +24,9 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
     /// <summary>How the range of static activation scales is found.</summary>
     public ActivationRange Range { get; init; } = ActivationRange.Max;
 
+    /// <summary>What happens to the weights before; whoever plans with it gives the checkpoint in that basis.</summary>
+    public Rotation Rotation { get; init; } = Rotation.None;
+
     /// <summary>Left in high precision unless a later rule says otherwise: no runtime loads a quantized head.</summary>
     public static readonly IReadOnlyList<string> NeverByDefault = ["*lm_head*"];
 
@@ -50,5 +53,6 @@ public sealed record Recipe(IReadOnlyList<Rule> Rules, Algorithm Algorithm = Alg
         .Append($"algorithm={Algorithm.Entry().Name}")
         .Concat(Options.Describe(Algorithm).Select(option => $"{option.Name}={option.Value}"))
         .Concat(Range == ActivationRange.Max ? [] : (string[])[$"range={Range}"])
+        .Concat(Rotation == Rotation.None ? [] : (string[])[$"rotation={Words.Of(Rotation)}"])
         .Append($"kv={KeyValues?.Name ?? "none"}"));
 }

@@ -104,6 +104,15 @@ public class ModelOptConfigTests
             JsonEdit.Set("f", Encoding.UTF8.GetBytes(before), "q", "{\n  \"x\": 1\n}"u8)));
 
     [Theory]
+    [InlineData("{\n \"t\": {\n  \"q\": true,\n  \"a\": [1]\n },\n \"q\": true\n}", "{\n \"t\": {\n  \"q\": false,\n  \"a\": [1]\n },\n \"q\": true\n}")]
+    [InlineData("{\"t\": {\"a\": {\"q\": true}}}", "{\"t\": {\"a\": {\"q\": true}}}")]
+    [InlineData("{\"t\": [{\"q\": true}], \"q\": 1}", "{\"t\": [{\"q\": true}], \"q\": 1}")]
+    [InlineData("{\"t\": 1}", "{\"t\": 1}")]
+    [InlineData("{}", "{}")]
+    public void A_property_of_an_object_below_is_set_where_it_is_found(string before, string after) =>
+        Assert.Equal(after, Encoding.UTF8.GetString(JsonEdit.SetWhereFound("f", Encoding.UTF8.GetBytes(before), "t", "q", "false"u8)));
+
+    [Theory]
     [InlineData("[]")]
     [InlineData("{")]
     [InlineData("{} {}")]

@@ -22,6 +22,24 @@ public class HadamardTests
             }
     }
 
+    [Fact]
+    public void Columns_are_what_rows_are_of_the_transposed()
+    {
+        for (var block = 1; block <= 1024; block *= 2)
+            foreach (var (blocks, columns) in ((int, int)[])[(1, 1), (3, 1), (1, 7), (2, 16), (1, 33), (3, 40)])
+            {
+                using Tensor x = Draw.Tensor(block + columns, block * blocks, columns), transposed = Tensor.Empty(columns, block * blocks);
+                for (var row = 0; row < x.Rows; row++)
+                    for (var column = 0; column < columns; column++)
+                        transposed.Row(column)[row] = x.Row(row)[column];
+                Hadamard.Apply(transposed, block);
+                Hadamard.ApplyToColumns(x, blocks == 1 ? 0 : block);
+                for (var row = 0; row < x.Rows; row++)
+                    for (var column = 0; column < columns; column++)
+                        Assert.Equal(transposed.Row(column)[row], x.Row(row)[column]); // the same sums in the same order
+            }
+    }
+
     [Theory]
     [InlineData("hadamard", 0)]
     [InlineData("hadamard96_block32", 32)]
@@ -51,10 +69,12 @@ public class HadamardTests
     [InlineData(96, 64)]
     [InlineData(96, 12)]
     [InlineData(96, -32)]
-    public void A_block_that_is_none_is_refused(int columns, int block)
+    public void A_block_that_is_none_is_refused(int size, int block)
     {
-        using var x = Tensor.Zeros(2, columns);
+        using var x = Tensor.Zeros(2, size);
         Assert.Throws<ShapeException>(() => Hadamard.Apply(x, block));
+        using var columns = Tensor.Zeros(size, 2);
+        Assert.Throws<ShapeException>(() => Hadamard.ApplyToColumns(columns, block));
         using var wrong = Tensor.Zeros(new Shape(2, 32), DType.BF16);
         Assert.Throws<ShapeException>(() => Hadamard.Apply(wrong));
     }

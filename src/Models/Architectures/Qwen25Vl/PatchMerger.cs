@@ -30,7 +30,10 @@ sealed class PatchMerger : IStage
 
     public static StageLoader Loader(VisionTower tower, string prefix) =>
         new(prefix, Scope.Projector, [$"{prefix}.mlp.0", $"{prefix}.mlp.2"], [], [],
-            root => new PatchMerger(tower, root[prefix]));
+            root => new PatchMerger(tower, root[prefix]))
+        {
+            Residual = new ResidualUse { Writers = [$"{prefix}.mlp.2"] },
+        };
 
     void Unite(Pass pass)
     {
