@@ -76,7 +76,8 @@ sealed class QuantizeRun(ModelFolder model, Recipe recipe, RunOptions options, s
 
     /// <summary>Says which tensors the network does not use; null when it uses all.</summary>
     public static string? UnusedWarning(ModelFolder model, IReadOnlyList<string> unused) => unused.Count == 0 ? null
-        : $"{model.Path}: {unused.Count} tensors that {model.Network.ModelType} does not use are copied as they are: " +
+        : $"{model.Path}: {unused.Count} tensors that {model.Network.ModelType} does not use are copied as they are"
+            + $"{(model.Rotation == Rotation.None ? "" : ", in a basis that fits the others no longer")}: " +
             string.Join(", ", unused.Take(MostNamed)) + (unused.Count > MostNamed ? ", …" : "");
 
     /// <summary>Says which modules saw no calibration token, all of them, for they are quantized blindly; null when all did.</summary>
