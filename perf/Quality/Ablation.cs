@@ -16,6 +16,7 @@ static class Ablation
         ("vlm-ptq", CompensationOptions.VlmPtq),
         ("best", best),
         ("no shift", best with { Shift = Shift.None }),
+        ("α of half the tokens", best with { AlphaOfAllTokens = false }),
         ("α = 0.5", best with { Alpha = 0.5 }),
         ("α = 1", best with { Alpha = 1 }),
         ("damping 0.01", best with { Damping = 0.01 }),
@@ -26,7 +27,8 @@ static class Ablation
         ("columns in order", best with { ActOrder = false }),
         ("modalities by tokens", best with { Weighting = HessianWeighting.Joint }),
         ("text counts 0.75", best with { TextShare = 0.75 }),
-        ("scales by error", best with { Search = ScaleSearch.Error }),
+        ("scales by second moments only", best with { SecondSearch = null }),
+        ("scales by error only", best with { Search = ScaleSearch.Error, SecondSearch = null }),
     ];
 
     /// <param name="only">Formats, variants by name; empty for all.</param>

@@ -67,8 +67,8 @@ public static class Algorithms
         new(Algorithm.VlmPtq, "vlm-ptq", "GPTAQ with the closed-form correction C and scales weighted by modality.",
             "Deng and Huang, CVPR 2026", "GPTAQ and 6 scale searches, 4·n² floats", "to compare with the paper", true),
         new(Algorithm.Best, "best",
-            "The exact asymmetric optimum with cross-validated α, modalities balanced, weighted scales, act-order, coordinate descent.",
-            "this project, docs/algorithms.md", "GPTQ and 2·T·n² + 2·n³ + 40·m·n² flops, 4·n² floats",
+            "The exact asymmetric optimum with cross-validated α, modalities balanced, act-order, coordinate descent, the better of two searches of scales.",
+            "this project, docs/algorithms.md", "GPTQ and 2·T·n² + 2·n³ + 60·m·n² flops, 4·n² floats",
             "4 bits and below when the result matters", true),
     ];
 

@@ -83,8 +83,11 @@ public sealed record Forecast(long PeakBytes, double Seconds, IReadOnlyList<stri
         if (!plan.Recipe.Algorithm.IsSequential())
             return forward * (plan.SeesRounding ? 2 : 1) + plan.Quantized.Sum(module => SearchFlops(plan.Recipe, module, tokens));
         return 2 * forward + plan.Quantized.Sum(module =>
-            (double)module.Columns * module.Columns * (3.0 * tokens / module.Group.Count + 4.0 * module.Columns + 8.0 * module.Rows));
+            (double)module.Columns * module.Columns * (3.0 * tokens / module.Group.Count + 4.0 * module.Columns + SolverProducts(plan.Recipe.Algorithm) * module.Rows));
     }
+
+    /// <summary>Flops of a solver in units of m·n².</summary>
+    static double SolverProducts(Algorithm algorithm) => algorithm == Algorithm.Best ? 60 : 8;
 
     /// <summary>Second moments of inputs, a product with them for every α, and a decomposition.</summary>
     static double SearchFlops(Recipe recipe, PlannedModule module, long tokens)

@@ -183,6 +183,8 @@ public sealed class CompensationTests
         Refused("damping", layer, CompensationOptions.Best with { Damping = double.NaN });
         Refused("own order", layer, CompensationOptions.Gptaq with { ActOrder = true });
         Refused("dynamic groups exclude", layer, CompensationOptions.Best with { DynamicGroups = true });
+        Refused("a second search", layer, CompensationOptions.Best with { Search = ScaleSearch.Standard });
+        Refused("a second search", layer, CompensationOptions.Best with { SecondSearch = ScaleSearch.Modality });
     }
 
     static void Refused(string message, LayerContext layer, CompensationOptions options, WeightFormat? format = null) =>
@@ -203,6 +205,54 @@ public sealed class CompensationTests
         "nvfp4-b32-fp8" => new NvFp4(32, InFp8: true),
         _ => new MxFp8(),
     };
+
+    [Theory]
+    [InlineData("int3-g32")]
+    [InlineData("int2-g32-asym")]
+    [InlineData("nvfp4-b16")]
+    public void Every_row_keeps_the_start_that_leaves_less_error(string name)
+    {
+        var (format, sample) = (Format(name), Sample.Remembered);
+        var options = CompensationOptions.Best with { SecondSearch = null };
+        Matrix Values(CompensationOptions chosen) => Decode(Compensation.Quantize(sample.Context, format, chosen).Weight);
+        Matrix first = Values(options), second = Values(options with { Search = ScaleSearch.Error }), kept = Values(CompensationOptions.Best);
+        using var shared = SharedMoments.Of([sample.Context], options);
+        using var target = sample.Context.Weight.Clone();
+        using var shift = WeightShift.Exact(target, shared.D!, shared.Damped!);
+        var alpha = shared.Alpha(0)!.Value;
+        var h = shared.Damped!.H;
+        var seconds = 0;
+        for (var row = 0; row < kept.Rows; row++)
+        {
+            var better = Error(second, row) < Error(first, row) ? second : first;
+            Assert.Equal(better.Row(row).ToArray(), kept.Row(row).ToArray());
+            seconds += better == second ? 1 : 0;
+        }
+        Assert.InRange(seconds, 1, kept.Rows - 1);
+
+        double Error(Matrix values, int row)
+        {
+            var difference = new double[values.Columns];
+            for (var j = 0; j < difference.Length; j++)
+                difference[j] = values[row, j] - target.Row(row)[j] - 2 * alpha / (1 + alpha) * shift.Row(row)[j];
+            var error = 0.0;
+            for (var j = 0; j < difference.Length; j++)
+                for (var k = 0; k < difference.Length; k++)
+                    error += difference[j] * h.Row(j)[k] * difference[k];
+            return error;
+        }
+    }
+
+    [Fact]
+    public void The_shift_of_all_tokens_is_trusted_more_than_that_of_half()
+    {
+        var sample = Sample.Remembered;
+        double Alpha(bool all) => Compensation.Quantize(sample.Context, new Int4(32),
+            CompensationOptions.Best with { AlphaOfAllTokens = all }).Alpha;
+        var half = Alpha(false);
+        Assert.InRange(half, 0.05, 0.95);
+        Assert.Equal(2 * half / (1 + half), Alpha(true), 1e-12);
+    }
 
     static CompensationOptions Preset(string name) => name switch
     {

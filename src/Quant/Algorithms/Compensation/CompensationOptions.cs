@@ -73,6 +73,12 @@ public sealed record CompensationOptions
     /// </summary>
     public double? Alpha { get; init; }
 
+    /// <summary>
+    /// Whether the cross-validated α, which suits a shift fitted on half of the tokens, is taken to what suits all of them: 2·α / (1 + α).
+    /// With a signal S and noise N / T in a shift fitted on T tokens the best α is S / (S + N / T).
+    /// </summary>
+    public bool AlphaOfAllTokens { get; init; }
+
     /// <summary>What is added to the diagonal of H, as a share of its mean. Raised where H cannot be inverted.</summary>
     public double Damping { get; init; } = 0.01;
 
@@ -82,6 +88,12 @@ public sealed record CompensationOptions
     public double TextShare { get; init; } = 0.5;
 
     public ScaleSearch Search { get; init; } = ScaleSearch.Error;
+
+    /// <summary>
+    /// Another search, from whose scales everything is rounded once more; every row of the weight keeps what leaves it less error,
+    /// (Q − W′)·(H + λI)·(Q − W′)ᵀ. Null for none.
+    /// </summary>
+    public ScaleSearch? SecondSearch { get; init; }
 
     /// <summary>For <see cref="ScaleSearch.Modality"/>: h per token of its modality instead of per token of both.</summary>
     public bool MeanImportance { get; init; }
@@ -122,15 +134,17 @@ public sealed record CompensationOptions
         Gptaq with { Shift = Shift.VlmPtq, Search = ScaleSearch.Modality };
 
     /// <summary>
-    /// The exact shift with cross-validated α, scales weighted by second moments, modalities balanced, inputs by importance, and four
-    /// sweeps of coordinate descent with scales fitted again between them. Five times the usual damping: on held-out inputs like those of
+    /// The exact shift with cross-validated α, modalities balanced, inputs by importance, and four sweeps of coordinate descent with scales
+    /// fitted again between them: once from scales weighted by second moments and once from those of least error. Five times the usual damping: on held-out inputs like those of
     /// the calibration it costs nothing, on inputs of another kind it takes away a third to a half of the damage
     /// (perf/results/shapes-vlm-ablation.md).
     /// </summary>
     public static CompensationOptions Best { get; } = new()
     {
         Shift = Shift.Exact,
+        AlphaOfAllTokens = true,
         Search = ScaleSearch.Importance,
+        SecondSearch = ScaleSearch.Error,
         Weighting = HessianWeighting.Balanced,
         ActOrder = true,
         Damping = 0.05,
@@ -151,6 +165,9 @@ public sealed record CompensationOptions
             : ActOrder && (Shift is Shift.Gptaq or Shift.VlmPtq) ? "the masks of GPTAQ and VLM-PTQ need the columns in their own order"
             : DynamicGroups && (ActOrder || Search == ScaleSearch.Modality || !Compensate || Sweeps > 0)
                 ? "dynamic groups exclude act-order, the modality search, coordinate descent and plain rounding"
+            : SecondSearch is not null && (SecondSearch is not (ScaleSearch.Error or ScaleSearch.Importance)
+                || Search is ScaleSearch.Standard || DynamicGroups || !Compensate)
+                ? "a second search is by error or importance, after another than by largest magnitudes, and excludes dynamic groups and plain rounding"
             : null;
         if (problem is not null)
             throw new QuantizationException($"{layer}: {problem}");

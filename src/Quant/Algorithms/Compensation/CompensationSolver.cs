@@ -2,6 +2,7 @@ using Nibble.Quant.Calibration;
 using Nibble.Quant.Formats;
 using Nibble.Tensors;
 using Nibble.Tensors.Host;
+using Nibble.Tensors.Ops;
 
 namespace Nibble.Quant.Algorithms.Compensation;
 
@@ -46,12 +47,20 @@ sealed class CompensationSolver : IDisposable
     {
         if (shared.Damped is not { } damped)
             return RoundToNearest(null, null, amax);
-        var importance = options.Search == ScaleSearch.Importance ? damped.Diagonal : null;
         if (!options.Compensate)
-            return RoundToNearest(importance, damped.Damping, amax);
+            return RoundToNearest(options.Search == ScaleSearch.Importance ? damped.Diagonal : null, damped.Damping, amax);
 
         var fit = Fit(options.Search, amax);
-        var (scales, mu) = Scales(fit, importance);
+        var (rounding, mu) = Compensated(damped, fit, options.Search);
+        if (options.SecondSearch is { } second)
+            KeepBetter(damped, rounding, Compensated(damped, Fit(second, amax), second).Rounding);
+        return new(rounding, fit.TensorScale, alpha, mu, damped.Damping, notes);
+    }
+
+    (Rounding Rounding, double? Mu) Compensated(DampedHessian damped, ScaleFit fit, ScaleSearch search)
+    {
+        var importance = search == ScaleSearch.Importance ? damped.Diagonal : null;
+        var (scales, mu) = Scales(fit, importance, search);
         var rounding = new Rounding(grid, target.Rows, target.Columns, scales);
         Loop(damped, Runs ? shared.D : null, options.DynamicGroups ? fit : null, importance, rounding);
         if (options.Sweeps > 0)
@@ -60,7 +69,27 @@ sealed class CompensationSolver : IDisposable
             using var values = Values(rounding);
             CoordinateDescent.Run(wanted, values, damped.H, rounding, options.Sweeps, options.Refit);
         }
-        return new(rounding, fit.TensorScale, alpha, mu, damped.Damping, notes);
+        return (rounding, mu);
+    }
+
+    /// <summary>Every row of the first becomes that of the second where this leaves less error.</summary>
+    void KeepBetter(DampedHessian damped, Rounding first, Rounding second)
+    {
+        var (errors, others) = (RowErrors(damped, first), RowErrors(damped, second));
+        for (var row = 0; row < target.Rows; row++)
+            if (others[row] < errors[row])
+                first.TakeRow(row, second);
+    }
+
+    /// <summary>(Q − W′)·(H + λI)·(Q − W′)ᵀ of every row.</summary>
+    float[] RowErrors(DampedHessian damped, Rounding rounding)
+    {
+        using var difference = Values(rounding);
+        using var product = Tensor.Empty(target.Shape);
+        for (var row = 0; row < difference.Rows; row++)
+            TensorPrimitives.Subtract(difference.Row(row), target.Row(row), difference.Row(row));
+        MatMul.Multiply(difference, damped.H, product);
+        return [.. Enumerable.Range(0, difference.Rows).Select(row => TensorPrimitives.Dot<float>(difference.Row(row), product.Row(row)))];
     }
 
     public void Dispose()
@@ -76,7 +105,7 @@ sealed class CompensationSolver : IDisposable
     double Alpha(int module)
     {
         if (shared.Alpha(module) is { } alpha)
-            return alpha;
+            return options.AlphaOfAllTokens ? 2 * alpha / (1 + alpha) : alpha;
         var perInput = (double)layer.Inputs.Tokens / original.Columns;
         var guess = perInput < 8 ? 0.25 : perInput < 30 ? 0.5 : 0.75;
         notes.Add(FormattableString.Invariant($"one fold only: α = {guess} for {perInput:F1} tokens per input"));
@@ -106,11 +135,11 @@ sealed class CompensationSolver : IDisposable
 
     ScaleFit Fit(ScaleSearch search, float? amax) => new(grid, search, grid.TensorScale(amax ?? Amax, search != ScaleSearch.Standard));
 
-    (GroupScale[] Scales, double? Mu) Scales(ScaleFit fit, float[]? importance)
+    (GroupScale[] Scales, double? Mu) Scales(ScaleFit fit, float[]? importance, ScaleSearch search)
     {
         if (options.DynamicGroups)
             return (new GroupScale[target.Rows * (target.Columns / grid.GroupOf(target.Columns))], null);
-        return options.Search == ScaleSearch.Modality
+        return search == ScaleSearch.Modality
             ? ModalitySearch.Run(layer, original, target, grid, fit, options)
             : (fit.Rows(target, importance), null);
     }

@@ -37,6 +37,14 @@ sealed class Rounding(Grid grid, int rows, int columns, GroupScale[] scales)
             values[column] = (float)grid.Value(grid.FromByte(Codes[row * columns + column]), ScaleOf(row, column));
     }
 
+    /// <summary>Takes over codes and scales of a row from another rounding of the same matrix.</summary>
+    public void TakeRow(int row, Rounding other)
+    {
+        var groups = columns / group;
+        other.Codes.AsSpan(row * columns, columns).CopyTo(Codes.AsSpan(row * columns));
+        other.Scales.AsSpan(row * groups, groups).CopyTo(scales.AsSpan(row * groups));
+    }
+
     /// <summary>Rounds a whole matrix to nearest.</summary>
     /// <param name="values">What each weight became; may be null.</param>
     public void Nearest(Tensor weight, Tensor? values) => Threads.For(rows, 1, (start, end) =>

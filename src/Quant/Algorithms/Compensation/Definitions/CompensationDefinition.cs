@@ -62,7 +62,32 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
                 Refit(target, damped, result);
             Sweep(target, damped, result);
         }
+        if (options.SecondSearch is { } second)
+            KeepBetter(target, damped, result,
+                new CompensationDefinition(layer, grid, options with { Search = second, SecondSearch = null }).Quantize());
         return result;
+    }
+
+    /// <summary>Every row of the first becomes that of the second where this has less (Q − W′)(H + λI)(Q − W′)ᵀ.</summary>
+    void KeepBetter(Matrix target, Matrix h, DefinedResult first, DefinedResult second)
+    {
+        for (var i = 0; i < rows; i++)
+        {
+            if (!(Error(second, i) < Error(first, i)))
+                continue;
+            second.Codes.Row(i).CopyTo(first.Codes.Row(i));
+            second.Values.Row(i).CopyTo(first.Values.Row(i));
+            second.Scales.AsSpan(i * (columns / Group), columns / Group).CopyTo(first.Scales.AsSpan(i * (columns / Group)));
+        }
+
+        double Error(DefinedResult result, int row)
+        {
+            var error = 0.0;
+            for (var j = 0; j < columns; j++)
+                for (var k = 0; k < columns; k++)
+                    error += (result.Values[row, j] - target[row, j]) * h[j, k] * (result.Values[row, k] - target[row, k]);
+            return error;
+        }
     }
 
     (Matrix H, Matrix D) Moments(Func<DefinedPart, bool> where)
@@ -97,7 +122,10 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
     static Matrix WithoutDead(Matrix weight, bool[] dead) =>
         Matrix.Create(weight.Rows, weight.Columns, (i, j) => dead[j] ? 0 : weight[i, j]);
 
-    /// <summary>α = Σ⟨W·D_b, Δ_a⟩ / Σ tr(Δ_a·H_b·Δ_aᵀ) with Δ_a = W·D_a·(H_a + λI)⁻¹, over both directions, from 0 to 1.</summary>
+    /// <summary>
+    /// α = Σ⟨W·D_b, Δ_a⟩ / Σ tr(Δ_a·H_b·Δ_aᵀ) with Δ_a = W·D_a·(H_a + λI)⁻¹, over both directions, from 0 to 1; for all tokens
+    /// 2·α / (1 + α).
+    /// </summary>
     double CrossValidatedAlpha()
     {
         double numerator = 0, denominator = 0;
@@ -110,7 +138,8 @@ sealed class CompensationDefinition(DefinedLayer layer, Grid grid, CompensationO
             numerator += Matrix.Inner(layer.Weight * otherD, delta);
             denominator += Matrix.Inner(delta * other, delta);
         }
-        return Math.Clamp(numerator / Math.Max(denominator, 1e-30), 0, 1);
+        var alpha = Math.Clamp(numerator / Math.Max(denominator, 1e-30), 0, 1);
+        return options.AlphaOfAllTokens ? 2 * alpha / (1 + alpha) : alpha;
     }
 
     /// <summary>W′ = W + α·W·mask(D·Uᵀ)·U; without a mask, of the weights of dead inputs too.</summary>
