@@ -117,6 +117,7 @@ public sealed class InterruptionTests : IDisposable
     public void Interrupted_from_the_keyboard_it_says_how_to_go_on()
     {
         Assert.SkipWhen(OperatingSystem.IsWindows(), "Signals are sent with kill.");
+        Assert.SkipWhen(InterruptIsIgnored(), "Started in the background by a shell, where children ignore the keyboard's signal.");
         var place = Place("stopped");
         using (var child = new Child(place, Quantize(128)))
         {
@@ -131,6 +132,15 @@ public sealed class InterruptionTests : IDisposable
         }
         Assert.True(File.Exists(Path.Combine(place, "out/.nibble/progress.jsonl")));
         Assert.False(Directory.Exists(Path.Combine(place, "out/.nibble/activations")));
+    }
+
+    /// <summary>Whether this process, and so its children, was started with SIGINT ignored. Known on Linux only.</summary>
+    static bool InterruptIsIgnored()
+    {
+        const string field = "SigIgn:";
+        const int interrupt = 2;
+        return File.Exists("/proc/self/status") && File.ReadLines("/proc/self/status").FirstOrDefault(line => line.StartsWith(field, StringComparison.Ordinal))
+            is { } ignored && (Convert.ToUInt64(ignored[field.Length..].Trim(), 16) >> (interrupt - 1) & 1) == 1;
     }
 
     [Fact]
