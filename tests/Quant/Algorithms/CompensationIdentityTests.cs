@@ -53,14 +53,34 @@ public sealed class CompensationIdentityTests
         var product = d * u.Transpose();
         for (var j = 0; j < h.Rows; j++)
         {
-            var size = h.Rows - j;
-            var rest = Matrix.Create(size, size, (a, b) => h[j + a, j + b]).InverseFactor();
-            var inverse = rest.Transpose() * rest;
+            var column = FirstColumnOfInverse(Matrix.Create(h.Rows - j, h.Rows - j, (a, b) => h[j + a, j + b]));
             var direct = 0.0;
-            for (var k = 0; k < size; k++)
-                direct += d[j, j + k] * inverse[k, 0];
+            for (var k = 0; k < column.Length; k++)
+                direct += d[j, j + k] * column[k];
             Assert.Equal(direct, product[j, j] * u[j, j], Tolerance);
         }
+    }
+
+    /// <summary>By elimination; the matrix is positive definite and consumed.</summary>
+    static double[] FirstColumnOfInverse(Matrix matrix)
+    {
+        var column = new double[matrix.Rows];
+        column[0] = 1;
+        for (var pivot = 0; pivot < column.Length; pivot++)
+            for (var row = pivot + 1; row < column.Length; row++)
+            {
+                var factor = matrix[row, pivot] / matrix[pivot, pivot];
+                for (var k = pivot; k < column.Length; k++)
+                    matrix[row, k] -= factor * matrix[pivot, k];
+                column[row] -= factor * column[pivot];
+            }
+        for (var row = column.Length - 1; row >= 0; row--)
+        {
+            for (var k = row + 1; k < column.Length; k++)
+                column[row] -= matrix[row, k] * column[k];
+            column[row] /= matrix[row, row];
+        }
+        return column;
     }
 
     [Fact]
