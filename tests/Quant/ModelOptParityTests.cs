@@ -30,13 +30,14 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     const int MostNudges = 12;
 
     /// <summary>
-    /// The rms error of the written codes over that of the simulation: 1.167 measured over 4 to 27 tokens, 1.278 over the four tokens left
-    /// of one NVFP4 recording.
+    /// The rms error of the written codes over that of the simulation: 0.943 to 1.167 measured over 4 to 27 tokens, 1.278 over the four
+    /// tokens left of one NVFP4 recording.
     /// </summary>
     const double LargestRatio = 1.4;
 
-    /// <summary>0.554 measured over the four tokens of the mixture of experts in FP8 blocks, else 0.943.</summary>
-    const double SmallestRatio = 0.5;
+    /// <summary>The same where q, k and v share a scale in the files only, over the four tokens of the mixture of experts: 0.554.</summary>
+    static double SmallestRatio(string model, string recording) =>
+        (model, recording) == ("moe", "fp8_2d_blockwise_weight_only") ? 0.5 : 1 / LargestRatio;
 
     /// <summary>
     /// The rms difference between the logits of codes and of simulation, as a share of the rms error of the simulation. Where
@@ -44,12 +45,13 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
     /// NVFP4 shares its scale among fused matrices only on export, which moves every code of the others; gate and up of an expert
     /// are one tensor there and share it in both.
     /// </summary>
-    static double LargestShare(string model, string preset) => preset switch
+    static double LargestShare(string model, string preset, string? cache) => preset switch
     {
+        "fp8" when cache == "fp8_affine" => 0.15, // 0.125
         "fp8_2d_blockwise_weight_only" when model != "llama" => 1.4, // 1.24, 1.04: q, k and v are a block each and share a scale in the files only
         "kvonly" or "mxfp8" => 1e-4,              // 1.1e-5
         "int4_blockwise_weight_only" or "int8_weight_only" => 0.07, // 0.053
-        "fp8" or "fp8_2d_blockwise_weight_only" => 0.15, // 0.082 and 0.094; 0.125 with a centred cache
+        "fp8" or "fp8_2d_blockwise_weight_only" => 0.12, // 0.082 and 0.094
         "w4a8_mxfp4_fp8" => 0.3,                  // 0.23
         "int8" => 0.5,                            // 0.39: an activation on the edge
         "fp8_per_channel_per_token" => 0.5,       // 0.42: every row has a scale, so ties of its own
@@ -115,9 +117,9 @@ public sealed class ModelOptParityTests(ModelOptParityTests.Runs runs) : IClassF
         var unquantized = run.RecordedUnquantizedLogits(simulated);
         var error = Rms(simulated, unquantized);
         var share = Rms(simulated, written) / error;
-        var largest = LargestShare(model, run.Json.GetProperty("preset").GetString()!);
+        var largest = LargestShare(model, run.Json.GetProperty("preset").GetString()!, run.Json.GetProperty("kv").GetString());
         Assert.True(share <= largest, $"{share:g3} of the quantization error; at most {largest} expected");
-        Assert.InRange(Rms(written, unquantized) / error, SmallestRatio, LargestRatio);
+        Assert.InRange(Rms(written, unquantized) / error, SmallestRatio(model, recording), LargestRatio);
     }
 
     internal static double Rms(Tensor x, Tensor y) =>

@@ -135,9 +135,9 @@ public sealed record CompensationOptions
 
     /// <summary>
     /// The exact shift with cross-validated α, modalities balanced, inputs by importance, and four sweeps of coordinate descent with scales
-    /// fitted again between them: once from scales weighted by second moments and once from those of least error. Five times the usual damping: on held-out inputs like those of
-    /// the calibration it costs nothing, on inputs of another kind it takes away a third to a half of the damage
-    /// (perf/results/shapes-vlm-ablation.md).
+    /// fitted again between them: once from scales weighted by second moments and once from those of least error. Five times the usual
+    /// damping: on held-out inputs like those of the calibration it costs hardly anything, on inputs of another kind it takes away a seventh of
+    /// the divergence at 3 bits and more than a third at 2 (perf/results/shapes-vlm-ablation.md).
     /// </summary>
     public static CompensationOptions Best { get; } = new()
     {
