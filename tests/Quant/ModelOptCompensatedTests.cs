@@ -20,20 +20,10 @@ public sealed class ModelOptCompensatedTests
     public void A_run_writes_the_same_tensors_as_ModelOpt_with_about_its_error(string recording)
     {
         using var run = new ModelOptRecording("llama", recording, "compensated", wide: true);
-        var recorded = run.Json.GetProperty("tensors").EnumerateObject().ToList();
-        Assert.Equal(recorded.Select(tensor => tensor.Name).Order(StringComparer.Ordinal),
-            run.Written.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
-        foreach (var tensor in recorded)
-        {
-            var ours = run.Written.Load(tensor.Name);
-            Assert.Equal(tensor.Value[0].GetString(), ours.DType.Name());
-            Assert.Equal(tensor.Value[1].EnumerateArray().Select(size => size.GetInt64()), ours.Shape.Dimensions.ToArray());
+        foreach (var (tensor, ours) in run.SameListing())
             if (tensor.Value[2].GetString() == "source")
                 Assert.Equal(Fingerprint.Of(run.Source.Load(tensor.Name)), Fingerprint.Of(ours));
-        }
-        ModelOptParityTests.Same(run.Json.GetProperty("hf_quant_config"), run.Written.Folder.HfQuantConfig!.Value, "hf_quant_config");
-        ModelOptParityTests.Same(
-            run.Json.GetProperty("quantization_config"), run.Written.Folder.QuantizationConfig!.Value, "quantization_config");
+        run.SameConfigs();
 
         var simulated = run.RecordedLogits();
         var unquantized = run.RecordedUnquantizedLogits(simulated);

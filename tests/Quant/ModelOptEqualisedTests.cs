@@ -73,9 +73,7 @@ public sealed class ModelOptEqualisedTests(ModelOptEqualisedTests.Runs runs) : I
         }
         Assert.True(flips.Codes <= FlippedShare * flips.All, $"{flips.Codes} of {flips.All} codes and scales differ");
         Assert.True(flips.Unseen.Count <= FlippedUnseen, $"these matrices differ: {string.Join(", ", flips.Unseen)}");
-        ModelOptParityTests.Same(run.Json.GetProperty("hf_quant_config"), run.Written.Folder.HfQuantConfig!.Value, "hf_quant_config");
-        ModelOptParityTests.Same(
-            run.Json.GetProperty("quantization_config"), run.Written.Folder.QuantizationConfig!.Value, "quantization_config");
+        run.SameConfigs();
     }
 
     [Theory, MemberData(nameof(Recordings))]

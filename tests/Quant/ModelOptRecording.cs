@@ -101,6 +101,28 @@ sealed class ModelOptRecording : IDisposable
         return kept.Load(tensor).Clone();
     }
 
+    /// <summary>The tensors of the recording with ours, once names, types and shapes are found equal.</summary>
+    public IEnumerable<(JsonProperty Recorded, Tensor Ours)> SameListing()
+    {
+        var recorded = Json.GetProperty("tensors").EnumerateObject().ToList();
+        Assert.Equal(recorded.Select(tensor => tensor.Name).Order(StringComparer.Ordinal),
+            Written.Tensors.Select(tensor => tensor.Name).Order(StringComparer.Ordinal));
+        foreach (var tensor in recorded)
+        {
+            var ours = Written.Load(tensor.Name);
+            Assert.Equal(tensor.Value[0].GetString(), ours.DType.Name());
+            Assert.Equal(tensor.Value[1].EnumerateArray().Select(size => size.GetInt64()), ours.Shape.Dimensions.ToArray());
+            yield return (tensor, ours);
+        }
+    }
+
+    /// <summary>Both configurations, field by field.</summary>
+    public void SameConfigs()
+    {
+        ModelOptParityTests.Same(Json.GetProperty("hf_quant_config"), Written.Folder.HfQuantConfig!.Value, "hf_quant_config");
+        ModelOptParityTests.Same(Json.GetProperty("quantization_config"), Written.Folder.QuantizationConfig!.Value, "quantization_config");
+    }
+
     public void Dispose()
     {
         Written.Dispose();
